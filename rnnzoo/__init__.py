@@ -1,0 +1,8 @@
+"""rnnzoo: recurrent cells for Haiku, and all that a cell needs to prove itself."""
+
+from rnnzoo import cells as cells
+from rnnzoo.cells.base import Cell
+from rnnzoo.registry import make, names, register
+from rnnzoo.unroll import unroll
+
+__all__ = ["Cell", "make", "names", "register", "unroll"]

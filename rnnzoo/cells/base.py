@@ -1,0 +1,76 @@
+"""What cells share: the base class, activations and initialisers by name."""
+
+from collections.abc import Callable
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+
+from rnnzoo.errors import UserError, did_you_mean
+
+ACTIVATIONS: dict[str, Callable] = {
+    "tanh": jnp.tanh,
+    "relu": jax.nn.relu,
+    "sigmoid": jax.nn.sigmoid,
+    "gelu": jax.nn.gelu,
+    "silu": jax.nn.silu,
+    "softsign": jax.nn.soft_sign,
+    "identity": lambda x: x,
+}
+
+INITIALIZERS: dict[str, Callable] = {
+    "orthogonal": hk.initializers.Orthogonal(),
+    "identity": hk.initializers.Identity(),
+    "glorot": hk.initializers.VarianceScaling(1.0, "fan_avg", "uniform"),
+    "lecun": hk.initializers.VarianceScaling(1.0, "fan_in", "truncated_normal"),
+    "torch": hk.initializers.VarianceScaling(1 / 3, "fan_in", "uniform"),  # U(±1/sqrt(fan_in))
+    "zeros": hk.initializers.Constant(0.0),
+}
+
+
+class Cell(hk.RNNCore):
+    """A recurrent cell with one hidden vector; a convenience, any `hk.RNNCore` will do.
+
+    A subclass defines `__call__(inputs, state) -> (output, next_state)` for one time step, with
+    `inputs` of shape [..., D] and everything else [..., H], a batch axis or none.
+    """
+
+    def __init__(self, hidden_size: int, name: str | None = None):
+        """Makes a cell of `hidden_size` units; `name` is Haiku's module name."""
+        super().__init__(name=name)
+        self.hidden_size = hidden_size
+
+    def initial_state(self, batch_size: int | None) -> jax.Array:
+        """Zeros, of shape [batch_size, H], or [H] for a `batch_size` of None."""
+        return jnp.zeros((self.hidden_size,) if batch_size is None else (batch_size, self.hidden_size))
+
+
+def find_activation(name: str | Callable) -> Callable:
+    """The activation function of that name; a callable is handed back."""
+    return _look_up("activation", name, ACTIVATIONS)
+
+
+def find_initializer(name: str | Callable, blocks: int = 1) -> Callable:
+    """The weight initialiser of that name; a callable is handed back.
+
+    Args:
+      name: one of `INITIALIZERS`, or an initialiser `(shape, dtype) -> array`.
+      blocks: how many gates share the matrix, side by side; each is drawn by itself.
+    """
+    init = _look_up("initializer", name, INITIALIZERS)
+    if blocks == 1:
+        return init
+
+    def draw(shape, dtype):
+        each = (*shape[:-1], shape[-1] // blocks)
+        return jnp.concatenate([init(each, dtype) for _ in range(blocks)], axis=-1)
+
+    return draw
+
+
+def _look_up(kind: str, name: str | Callable, known: dict[str, Callable]) -> Callable:
+    if callable(name):
+        return name
+    if name not in known:
+        raise UserError(f"no {kind} is named {name!r}: {did_you_mean(name, known)}")
+    return known[name]

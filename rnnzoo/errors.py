@@ -1,0 +1,17 @@
+"""The one kind of error that is the user's to mend, and the 'did you mean' that goes with it."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A mistake a person can mend: the message is one line saying what, why and how."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The nearest of the `known` names as a clause to end an error with; all of them if none is near."""
+    known = sorted(known)
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(repr(n) for n in near)}?"
+    return f"known: {', '.join(known)}" if known else "there are none"

@@ -1,0 +1,46 @@
+"""Cross-entropy, in nats."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+NATS_PER_BIT = math.log(2)
+
+
+def negative_log_likelihood(logits: jax.Array, targets: jax.Array) -> jax.Array:
+    """-log softmax(logits)[target] for each character.
+
+    Args:
+      logits: shape [..., V].
+      targets: whole numbers in [0, V), shape [...].
+
+    Returns:
+      Nats, shape [...].
+    """
+    log_probabilities = jax.nn.log_softmax(logits, axis=-1)
+    return -jnp.take_along_axis(log_probabilities, targets[..., None], axis=-1)[..., 0]
+
+
+def cross_entropy(
+    logits: jax.Array, targets: jax.Array, weights: jax.Array | None = None
+) -> jax.Array:
+    """The mean of `negative_log_likelihood`, each character counted by its weight.
+
+    Args:
+      logits: shape [..., V].
+      targets: whole numbers in [0, V), shape [...].
+      weights: shape [...]; None counts every character once. All zero gives 0.
+
+    Returns:
+      Nats per character, a scalar.
+    """
+    nats = negative_log_likelihood(logits, targets)
+    if weights is None:
+        return nats.mean()
+    return (nats * weights).sum() / jnp.maximum(weights.sum(), jnp.finfo(nats.dtype).tiny)
+
+
+def bits_per_character(nats: float) -> float:
+    """Nats per character as bits per character (bpc)."""
+    return nats / NATS_PER_BIT

@@ -1,0 +1,68 @@
+"""The character-level language model: embed, unroll the cell, read out."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import haiku as hk
+import jax
+
+from rnnzoo.unroll import unroll
+
+Params = Any
+State = Any
+
+
+class LanguageModel(NamedTuple):
+    """A recurrent language model as pure functions.
+
+    Attributes:
+      init: key -> params.
+      apply: (params, key, ids [T, B], state) -> (logits [T, B, V], next state). The key serves cells
+        that draw random numbers; others take None.
+      initial_state: (params, batch size) -> state.
+    """
+
+    init: Callable[[jax.Array], Params]
+    apply: Callable[[Params, jax.Array | None, jax.Array, State], tuple[jax.Array, State]]
+    initial_state: Callable[[Params, int], State]
+
+
+def language_model(
+    make_core: Callable[[], hk.RNNCore],
+    vocabulary_size: int,
+    embedding_size: int = 0,
+    strategy: str = "auto",
+) -> LanguageModel:
+    """A language model around any recurrent core.
+
+    o_t = V h_t + c reads the logits of the next character from the core's output h_t.
+
+    Args:
+      make_core: makes the core; called inside `hk.transform`.
+      vocabulary_size: V, the number of different characters.
+      embedding_size: the size of a learned vector for each character; 0 for one-hot inputs.
+      strategy: how the core is unrolled, see `rnnzoo.unroll`.
+    """
+
+    def build():
+        core = make_core()
+        readout = hk.Linear(vocabulary_size, name="readout")
+
+        def embed(ids):
+            if embedding_size == 0:
+                return jax.nn.one_hot(ids, vocabulary_size)
+            return hk.Embed(vocabulary_size, embedding_size, name="embedding")(ids)
+
+        def apply(ids, state):
+            h, state = unroll(core, embed(ids), state, strategy=strategy)
+            return readout(h), state
+
+        def init():
+            return apply(jax.numpy.zeros((1, 1), int), core.initial_state(1))
+
+        return init, (apply, core.initial_state)
+
+    init, (apply, initial_state) = hk.multi_transform(build)
+    return LanguageModel(
+        init, apply, lambda params, batch_size: initial_state(params, None, batch_size)
+    )
