@@ -1,0 +1,223 @@
+"""The corpus: a text by name or from files, and its split into train, validation and test."""
+
+import hashlib
+import math
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pooch
+
+from rnnzoo.errors import UserError, did_you_mean
+
+CACHE_VARIABLE = "RNNZOO_CACHE"
+DEFAULT = "pydoc"
+UNITS = ("characters", "bytes")
+
+
+class Corpus(NamedTuple):
+    """A text and where it is from.
+
+    Attributes:
+      text: str, or bytes if it was read as bytes.
+      name: the corpus' name, or the files'.
+      sha256: of the text (in UTF-8), in hexadecimal.
+    """
+
+    text: str | bytes
+    name: str
+    sha256: str
+
+
+class Remote(NamedTuple):
+    """A text that is fetched on first use.
+
+    Attributes:
+      file: its place in the cache folder.
+      url: an address whose content does not change.
+      sha256: of the file there.
+    """
+
+    file: str
+    url: str
+    sha256: str
+
+
+REMOTES = {
+    # The Life and Adventures of Santa Claus, L. Frank Baum; Project Gutenberg eBook 520.
+    "santa": Remote(
+        "santa/520.txt",
+        "https://raw.githubusercontent.com/GITenberg/The-Life-and-Adventures-of-Santa-Claus_520/"
+        "186381bd804970f4e5aaa066b31e72fc39f0cffd/520.txt",
+        "b1ec2016df86577bc3093399adf1f749be82f61ed1002f4d3cdbfac3bb103ece",
+    ),
+    # Tiny Shakespeare, Andrej Karpathy.
+    "shakespeare": Remote(
+        "shakespeare/input.txt",
+        "https://raw.githubusercontent.com/karpathy/char-rnn/"
+        "6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/data/tinyshakespeare/input.txt",
+        "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+    ),
+}
+
+
+def names() -> list[str]:
+    """The names that `load` knows, sorted."""
+    return sorted([DEFAULT, *REMOTES])
+
+
+def load(
+    name: str | None = None,
+    path: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
+    unit: str = "characters",
+    cache_dir: str | os.PathLike | None = None,
+) -> Corpus:
+    r"""Reads a corpus by its name or from files.
+
+    As characters, a text is decoded from UTF-8, loses its byte-order mark, and its line ends become
+    `\n`. As bytes, it stays as it is in the file.
+
+    Args:
+      name: one of `names()`. 'pydoc' is the language reference inside Python's own `pydoc`, which
+        needs no network and differs between Python's versions; it is the default.
+      path: goes before `name`. A file, several joined in order (a list, or one str with commas
+        between them), or '-' for standard input.
+      unit: 'characters' or 'bytes'.
+      cache_dir: where fetched texts are kept; by default the environment variable RNNZOO_CACHE or,
+        if it is not set, the user's cache folder.
+
+    Raises:
+      UserError: an unknown name or unit, with the nearest; a text that cannot be fetched (saying
+        where to put it by hand), or whose file in the cache is another; a file that is missing, a
+        folder or not UTF-8; a text that is empty or has only one distinct character.
+    """
+    if unit not in UNITS:
+        raise UserError(f"corpus unit {unit!r}: {did_you_mean(unit, UNITS)}")
+    if path:
+        files = path.split(",") if isinstance(path, str) else path
+        files = [files] if isinstance(files, os.PathLike) else [str(f).strip() for f in files]
+        name = ",".join("standard input" if f == "-" else pathlib.Path(f).name for f in files)
+        parts = [_decode(_read(f), unit, f) for f in files]
+    else:
+        name = name or DEFAULT
+        parts = [_decode(_named(name, cache_dir), unit, name)]
+    text = parts[0][:0].join(parts)
+    _check(text, name)
+    data = text if isinstance(text, bytes) else text.encode()
+    return Corpus(text, name, hashlib.sha256(data).hexdigest())
+
+
+def _check(text: str | bytes, name: str) -> None:
+    if not text:
+        raise UserError(f"corpus {name!r} is empty: nothing to learn from")
+    if text.count(text[:1]) == len(text):
+        raise UserError(
+            f"corpus {name!r} has only one distinct character, {text[:1]!r}: nothing to predict"
+        )
+
+
+def _decode(data: bytes, unit: str, name: str | os.PathLike) -> str | bytes:
+    if unit == "bytes":
+        return data
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as e:
+        line = data.count(b"\n", 0, e.start) + 1
+        raise UserError(
+            f"{str(name)!r} is not UTF-8: byte 0x{data[e.start]:02x} at offset {e.start}, line "
+            f"{line}: convert it, or read it as bytes"
+        ) from e
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _read(path: str | os.PathLike) -> bytes:
+    if path == "-":
+        return sys.stdin.buffer.read()
+    path = pathlib.Path(path).expanduser()
+    if path.is_dir():
+        raise UserError(f"{str(path)!r} is a folder: name the files in it, with commas between")
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as e:
+        raise UserError(f"there is no file {str(path.absolute())!r}: check the path") from e
+    except OSError as e:
+        raise UserError(f"{str(path)!r} cannot be read: {e.strerror}") from e
+
+
+def _named(name: str, cache_dir: str | os.PathLike | None) -> bytes:
+    if name == DEFAULT:
+        from pydoc_data.topics import topics  # half a megabyte, and only this corpus needs it
+
+        return "\n".join(topics[t] for t in sorted(topics)).encode()
+    if name not in REMOTES:
+        raise UserError(
+            f"no corpus is named {name!r} (a file is given as the path): "
+            f"{did_you_mean(name, names())}"
+        )
+    folder = cache_dir or os.environ.get(CACHE_VARIABLE) or pooch.os_cache("rnnzoo")
+    return _fetch(name, pathlib.Path(folder).expanduser().absolute())
+
+
+def _fetch(name: str, folder: pathlib.Path) -> bytes:
+    """The text's file, from the cache folder if it is there, never without its checksum."""
+    file, url, sha256 = REMOTES[name]
+    path = folder / file
+    if not path.exists():
+        try:
+            pooch.retrieve(url, f"sha256:{sha256}", path.name, path.parent)
+        except (OSError, ValueError) as e:  # no network or folder; another file at the address
+            raise UserError(
+                f"corpus {name!r} cannot be fetched ({type(e).__name__}): put the file of {url}, "
+                f"with SHA-256 {sha256}, at {path}"
+            ) from e
+    data = _read(path)
+    if (found := hashlib.sha256(data).hexdigest()) != sha256:
+        raise UserError(
+            f"{str(path)!r} is not the corpus {name!r}: its SHA-256 is {found} and should be "
+            f"{sha256}; remove the file to have it fetched again"
+        )
+    return data
+
+
+class Split(NamedTuple):
+    """A text in three parts, in this order; str or bytes, an unwanted one is empty."""
+
+    train: str | bytes
+    validation: str | bytes
+    test: str | bytes
+
+
+def split(text: str | bytes, fractions: Sequence[float]) -> Split:
+    """Cuts a text in three by fractions of its length, each cut rounded down.
+
+    Args:
+      text: the text.
+      fractions: of train, validation and test. If they sum to less than 1, the text's end is left
+        out; a fraction of 0 leaves that part empty.
+
+    Raises:
+      UserError: not three fractions of at least 0, that of train above 0, with a sum of at most 1;
+        or the text is so short that a wanted part would have fewer than two characters.
+    """
+    fractions = tuple(fractions)
+    if len(fractions) != 3 or not all(f >= 0 for f in fractions) or not fractions[0] > 0:
+        raise UserError(
+            f"split {fractions}: give three fractions of at least 0, for train, validation and "
+            "test, that of train above 0"
+        )
+    total = sum(fractions)
+    if total > 1 + 1e-6:
+        raise UserError(f"split {fractions}: the fractions sum to {total:g}, more than 1")
+    ends = [
+        min(math.floor(len(text) * sum(fractions[: i + 1]) + 1e-6), len(text)) for i in range(3)
+    ]
+    parts = Split(text[: ends[0]], text[ends[0] : ends[1]], text[ends[1] : ends[2]])
+    for part, fraction, kind in zip(parts, fractions, Split._fields, strict=True):
+        if fraction > 0 and len(part) < 2:
+            raise UserError(
+                f"split {fractions} of {len(text)} characters leaves {len(part)} for {kind}, which "
+                "needs two: take a longer text, or a fraction of 0"
+            )
+    return parts

@@ -1,0 +1,164 @@
+"""The vocabulary: a text's distinct characters, or bytes, and their ids."""
+
+import codecs
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+
+from rnnzoo.errors import UserError
+
+REPLACEMENT = "\ufffd"  # how the unknown symbol is shown
+
+
+@dataclasses.dataclass(frozen=True)
+class Vocabulary:
+    """The symbols of a text: its distinct characters or, of `bytes`, its distinct byte values.
+
+    They are sorted, so the same text always gives the same ids: 0, 1, ... in that order. V is
+    `len(vocabulary)`. With `unknown`, one more symbol, the last, stands for everything else.
+
+    Attributes:
+      symbols: the distinct characters (str) or byte values (bytes), sorted.
+      unknown: whether there is an unknown symbol.
+    """
+
+    symbols: str | bytes
+    unknown: bool = False
+
+    def __post_init__(self):
+        """Raises UserError if the symbols are none, unsorted, or not distinct."""
+        if not self.symbols or list(self.symbols) != sorted(set(self.symbols)):
+            raise UserError("a vocabulary needs at least one symbol, sorted and each only once")
+
+    @classmethod
+    def of(cls, text: str | bytes, unknown: bool = False) -> "Vocabulary":
+        """The vocabulary of a text, with an unknown symbol if asked for.
+
+        Raises:
+          UserError: the text is empty.
+        """
+        distinct = sorted(set(text))
+        return cls(bytes(distinct) if isinstance(text, bytes) else "".join(distinct), unknown)
+
+    def __len__(self) -> int:
+        """V, the unknown symbol included."""
+        return len(self.symbols) + self.unknown
+
+    @property
+    def unit(self) -> str:
+        """'characters' or 'bytes': what a symbol is."""
+        return "bytes" if isinstance(self.symbols, bytes) else "characters"
+
+    @property
+    def unknown_id(self) -> int | None:
+        """The unknown symbol's id; None if there is none."""
+        return len(self.symbols) if self.unknown else None
+
+    @property
+    def start_id(self) -> int:
+        """What a text without a prompt begins after: the newline, or else the first symbol."""
+        newline = b"\n" if self.unit == "bytes" else "\n"
+        return max(self.symbols.find(newline), 0)
+
+    def encode(self, text: str | bytes) -> np.ndarray:
+        """The ids of a text, int32, shape [number of characters].
+
+        Args:
+          text: in a vocabulary of bytes, a str is taken as UTF-8.
+
+        Raises:
+          UserError: a character outside a vocabulary without an unknown symbol; or bytes given to a
+            vocabulary of characters.
+        """
+        if isinstance(text, str) and self.unit == "bytes":
+            text = text.encode("utf-8", "surrogatepass")
+        if isinstance(text, bytes) and self.unit == "characters":
+            raise UserError("the text is bytes, the vocabulary characters: read it as characters")
+        codes, known = _codes(text), _codes(self.symbols)
+        ids = np.searchsorted(known, codes).astype(np.int32)
+        unseen = known[np.minimum(ids, len(known) - 1)] != codes
+        if unseen.any():
+            if not self.unknown:
+                raise self._outside(text, int(unseen.argmax()))
+            ids[unseen] = self.unknown_id
+        return ids
+
+    def _outside(self, text: str | bytes, index: int) -> UserError:
+        found = text[index]
+        named = (
+            f"byte 0x{found:02x}"
+            if isinstance(found, int)
+            else f"character {found!r} (U+{ord(found):04X})"
+        )
+        return UserError(
+            f"{named} at index {index} is not in the vocabulary of {len(self)} {self.unit}: "
+            "take it out of the text, or train with an unknown symbol"
+        )
+
+    def decode(self, ids) -> str:
+        """The text of ids, shape [number of characters]; the unknown symbol shows as U+FFFD.
+
+        So do bytes that are not UTF-8; `to_bytes` keeps them.
+        """
+        return self.decoder()(ids, final=True)
+
+    def decoder(self) -> Callable[..., str]:
+        """A function `(ids, final=False) -> str` that decodes a text that arrives piece by piece.
+
+        A character whose bytes are split between two pieces appears with the second; `final` says
+        that no more will come.
+        """
+        if self.unit == "bytes":
+            decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+            return lambda ids, final=False: decode(self.to_bytes(ids), final)
+        shown = [*self.symbols, REPLACEMENT]
+        return lambda ids, final=False: "".join(shown[i] for i in np.asarray(ids).tolist())
+
+    def to_bytes(self, ids) -> bytes:
+        """The bytes of ids: the exact inverse of `encode(bytes)`, or the decoded text in UTF-8."""
+        if self.unit == "characters":
+            return self.decode(ids).encode("utf-8", "surrogatepass")
+        values = [*(bytes([b]) for b in self.symbols), REPLACEMENT.encode()]
+        return b"".join(values[i] for i in np.asarray(ids).tolist())
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the vocabulary as JSON."""
+        symbols = list(self.symbols) if self.unit == "bytes" else self.symbols
+        fields = {"unit": self.unit, "unknown": self.unknown, "symbols": symbols}
+        pathlib.Path(path).write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Vocabulary":
+        """Reads what `save` wrote.
+
+        Raises:
+          UserError: the file cannot be read, or does not hold a vocabulary.
+        """
+        try:
+            return cls._of_json(json.loads(pathlib.Path(path).read_text(encoding="utf-8")))
+        except OSError as e:
+            raise UserError(f"vocabulary {str(path)!r} cannot be read: {e.strerror}") from e
+        except (ValueError, TypeError, KeyError) as e:  # UserError is a ValueError
+            raise UserError(
+                f"{str(path)!r} does not hold a vocabulary as rnnzoo saves it "
+                f"({type(e).__name__}: {e}): restore it, or train again"
+            ) from e
+
+    @classmethod
+    def _of_json(cls, fields: dict) -> "Vocabulary":
+        unit, unknown, symbols = fields["unit"], fields["unknown"], fields["symbols"]
+        kind = {"characters": str, "bytes": list}.get(unit)
+        if kind is None or not isinstance(symbols, kind) or not isinstance(unknown, bool):
+            raise ValueError("a field has the wrong type")
+        return cls(bytes(symbols) if unit == "bytes" else symbols, unknown)
+
+
+def _codes(text: str | bytes) -> np.ndarray:
+    """Code points or byte values, shape [len(text)]."""
+    if isinstance(text, bytes):
+        return np.frombuffer(text, np.uint8)
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
