@@ -1,0 +1,252 @@
+"""Sampling: the language model one character at a time, each drawn from what the model expects."""
+
+import dataclasses
+import functools
+import math
+import numbers
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from rnnzoo.errors import UserError
+from rnnzoo.model import LanguageModel, Params
+from rnnzoo.vocabulary import Vocabulary
+
+CHUNK = 32  # time steps of one compiled call: few calls, yet a terminal shows text as it comes
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How a text is drawn.
+
+    Attributes:
+      length: number of new characters (bytes in a vocabulary of bytes).
+      temperature: divides the logits; 0 always takes the most likely character.
+      top_k: draw only from the k most likely characters; of equally likely ones, those first in the
+        vocabulary.
+      top_p: draw only from the most likely characters that together have at least this probability,
+        as few as possible, counted after the temperature and `top_k`.
+      count: B, the number of texts, drawn independently.
+      seed: the same seed gives the same texts.
+    """
+
+    length: int
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    count: int = 1
+    seed: int = 0
+
+    def __post_init__(self):
+        """Raises UserError, with the range that is allowed, if an option is outside it."""
+        self._need_integer("length", 0)
+        self._need_integer("count", 1)
+        self._need_integer("seed", 0, 2**32 - 1)
+        if self.top_k is not None:
+            self._need_integer("top_k", 1)
+        if not _is_real(self.temperature) or not 0 <= self.temperature < math.inf:
+            raise UserError(
+                f"temperature must be a finite number of at least 0, not {self.temperature!r}"
+            )
+        if self.top_p is not None and not (_is_real(self.top_p) and 0 < self.top_p <= 1):
+            raise UserError(f"top_p must be above 0 and at most 1, not {self.top_p!r}")
+
+    def _need_integer(self, name: str, least: int, most: float = math.inf) -> None:
+        value = getattr(self, name)
+        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        if not whole or not least <= value <= most:
+            up_to = "" if most == math.inf else f" and at most {most}"
+            raise UserError(
+                f"{name} must be a whole number of at least {least}{up_to}, not {value!r}"
+            )
+
+
+def _is_real(value) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def sample(
+    model: LanguageModel,
+    params: Params,
+    vocabulary: Vocabulary,
+    prompt: str = "",
+    length: int = 200,
+    **options,
+) -> list[str]:
+    """Lets the model go on from a prompt.
+
+    Args:
+      model: the language model.
+      params: its parameters.
+      vocabulary: of the text that it was trained on.
+      prompt: of any length. After an empty one the text begins as after a newline or, if the
+        vocabulary has none, as after its first symbol.
+      length: number of new characters.
+      **options: `temperature`, `top_k`, `top_p`, `count` and `seed`: see `Options`.
+
+    Returns:
+      `count` texts, each the prompt and `length` new characters.
+
+    Raises:
+      UserError: an option is out of its range; the prompt has a character outside the vocabulary;
+        or the model was not made for this vocabulary.
+    """
+    chosen = Options(length, **options)
+    texts = [prompt] * chosen.count
+    for new in _draw_text(model, params, vocabulary, prompt, chosen):
+        texts = [text + more for text, more in zip(texts, new, strict=True)]
+    return texts
+
+
+def stream_sample(
+    model: LanguageModel,
+    params: Params,
+    vocabulary: Vocabulary,
+    prompt: str = "",
+    length: int = 200,
+    **options,
+) -> Iterator[list[str]]:
+    """The same texts as `sample`, piece by piece as they are drawn, for a terminal.
+
+    Arguments and errors are those of `sample`; errors come from the call, not from the first piece.
+
+    Returns:
+      An iterator of lists: the next few characters of each of the `count` texts, the prompt not
+      among them.
+    """
+    return _draw_text(model, params, vocabulary, prompt, Options(length, **options))
+
+
+def _draw_text(model, params, vocabulary, prompt, options: Options) -> Iterator[list[str]]:
+    given = vocabulary.encode(prompt) if prompt else np.array([vocabulary.start_id], np.int32)
+    rule = _Rule(
+        temperature=float(options.temperature),
+        top_k=min(int(options.top_k or len(vocabulary)), len(vocabulary)),
+        top_p=float(options.top_p or 1.0),
+        allowed=np.arange(len(vocabulary)) != vocabulary.unknown_id,
+    )
+    return _pieces(model, params, vocabulary, given, rule, options)
+
+
+def _pieces(model, params, vocabulary, given, rule, options: Options) -> Iterator[list[str]]:
+    """Runs the model over the prompt and on, a chunk at a time; yields each chunk's new text."""
+    steps = len(given) - 1 + options.length if options.length else 0
+    key = jax.random.key(options.seed)
+    decoders = [vocabulary.decoder() for _ in range(options.count)]
+    state = _initial_state(model, params, options.count)
+    ids = np.zeros(options.count, np.int32)
+    for start in range(0, steps, CHUNK):
+        part = given[start : start + CHUNK]
+        prompt = np.zeros(CHUNK, np.int32)
+        prompt[: len(part)] = part
+        stop = min(steps - start, CHUNK)
+        state, ids, drawn = _advance(
+            model, params, state, ids, prompt, len(part), start, stop, key, rule
+        )
+        new = np.asarray(drawn)[max(len(given) - 1 - start, 0) : stop]
+        if len(new):
+            final = start + CHUNK >= steps
+            yield [d(row, final) for d, row in zip(decoders, new.T, strict=True)]
+
+
+class _Rule(NamedTuple):
+    """The `Options` that a compiled step takes as values, so that changing them compiles nothing.
+
+    Attributes:
+      temperature: as in `Options`.
+      top_k: V for no limit.
+      top_p: 1 for no limit.
+      allowed: which characters may be drawn at all, shape [V].
+    """
+
+    temperature: float | jax.Array
+    top_k: int | jax.Array
+    top_p: float | jax.Array
+    allowed: np.ndarray | jax.Array
+
+
+@functools.partial(jax.jit, static_argnames=("model", "count"))
+def _initial_state(model: LanguageModel, params: Params, count: int):
+    return model.initial_state(params, count)
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _advance(model, params, state, ids, prompt, given, start, stop, key, rule: _Rule):
+    """Runs `stop` time steps of a chunk of C, reading the prompt while it lasts.
+
+    Args:
+      model: the language model; static.
+      params: its parameters.
+      state: its state before the chunk.
+      ids: the characters drawn last, shape [B].
+      prompt: this chunk's part of the prompt, padded, shape [C].
+      given: how many characters that part has.
+      start: the number of steps taken before this chunk.
+      stop: at most C.
+      key: of the whole text; folded in with a step's number, it is the same for chunks of any size.
+      rule: how characters are drawn.
+
+    Returns:
+      The state, the characters drawn last [B], and those of all steps [C, B].
+    """
+    C, B, V = prompt.shape[0], ids.shape[0], rule.allowed.shape[0]
+    keys = jax.vmap(lambda t: jax.random.split(jax.random.fold_in(key, t)))(start + jnp.arange(C))
+    cell_keys, noise_keys = keys[:, 0], keys[:, 1]
+    # All noise at once: drawing it step by step takes as long as the cell itself.
+    noise = jax.vmap(lambda k: jax.random.gumbel(k, (B, V)))(noise_keys)
+
+    def step(t, carry):
+        state, ids, drawn = carry
+        ids = jnp.where(t < given, prompt[t], ids)
+        logits, state = model.apply(params, cell_keys[t], ids[None], state)
+        if logits.shape[-1] != V:
+            raise UserError(
+                f"the model has {logits.shape[-1]} characters, the vocabulary {V}: "
+                "load the vocabulary that was saved with the model"
+            )
+        ids = _draw(logits[0], noise[t], rule)
+        return state, ids, drawn.at[t].set(ids)
+
+    return lax.fori_loop(0, stop, step, (state, ids, jnp.zeros((C, B), ids.dtype)))
+
+
+def _draw(logits: jax.Array, noise: jax.Array, rule: _Rule) -> jax.Array:
+    """Draws a character for each row by the Gumbel-max trick: logits and noise [B, V] to [B]."""
+    logits = jnp.where(rule.allowed[None], logits.astype(noise.dtype), -jnp.inf)
+    # From the largest down, so that dividing by a tiny temperature overflows to -inf, never to NaN.
+    logits = logits - logits.max(axis=-1, keepdims=True)
+    greedy = logits.argmax(axis=-1)
+    logits = logits / jnp.where(rule.temperature > 0, rule.temperature, 1)
+    logits = lax.cond(  # the sort costs as much as the cell
+        (rule.top_k < logits.shape[-1]) | (rule.top_p < 1),
+        lambda: restrict(logits, rule.top_k, rule.top_p),
+        lambda: logits,
+    )
+    drawn = (logits + noise).argmax(axis=-1)
+    return jnp.where(rule.temperature > 0, drawn, greedy).astype(jnp.int32)
+
+
+def restrict(logits: jax.Array, top_k: int | jax.Array, top_p: float | jax.Array) -> jax.Array:
+    """Keeps the logits of the `top_k` likeliest and, of these, the fewest of probability `top_p`.
+
+    Args:
+      logits: shape [B, V].
+      top_k: at least 1; V or more for no limit.
+      top_p: above 0; 1 for no limit.
+
+    Returns:
+      The logits with -inf for the others, shape [B, V]. Of equal logits the first ones are kept.
+    """
+    ordered = -jnp.sort(-logits, axis=-1)
+    among_k = jnp.arange(logits.shape[-1])[None] < top_k
+    p = jax.nn.softmax(ordered, axis=-1, where=among_k)
+    reached = jnp.cumsum(p, axis=-1) - p  # the probability of all that are likelier
+    kept = (among_k & ((reached < top_p) | (top_p >= 1))).sum(axis=-1, keepdims=True)
+    least = jnp.take_along_axis(ordered, kept - 1, axis=-1)
+    above, equal = logits > least, logits == least
+    room = kept - above.sum(axis=-1, keepdims=True)
+    return jnp.where(above | (equal & (jnp.cumsum(equal, axis=-1) <= room)), logits, -jnp.inf)
