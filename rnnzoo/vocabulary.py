@@ -129,7 +129,8 @@ class Vocabulary:
         """Writes the vocabulary as JSON."""
         symbols = list(self.symbols) if self.unit == "bytes" else self.symbols
         fields = {"unit": self.unit, "unknown": self.unknown, "symbols": symbols}
-        pathlib.Path(path).write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+        content = json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
+        pathlib.Path(path).write_bytes(content.encode("utf-8", "surrogatepass"))
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Vocabulary":
@@ -139,7 +140,8 @@ class Vocabulary:
           UserError: the file cannot be read, or does not hold a vocabulary.
         """
         try:
-            return cls._of_json(json.loads(pathlib.Path(path).read_text(encoding="utf-8")))
+            content = pathlib.Path(path).read_bytes().decode("utf-8", "surrogatepass")
+            return cls._of_json(json.loads(content))
         except OSError as e:
             raise UserError(f"vocabulary {str(path)!r} cannot be read: {e.strerror}") from e
         except (ValueError, TypeError, KeyError) as e:  # UserError is a ValueError
