@@ -3,6 +3,7 @@
 Shapes: N characters in the text, L time steps in a stretch, B rows in a batch.
 """
 
+import numbers
 from typing import NamedTuple
 
 import jax
@@ -129,5 +130,5 @@ def check_stream(characters: int, batch_size: int, truncation: int) -> None:
 
 def _check_positive(**sizes: int) -> None:
     for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        if isinstance(size, bool) or not isinstance(size, numbers.Integral) or size < 1:
             raise UserError(f"{name} must be a whole number of at least 1, not {size!r}")

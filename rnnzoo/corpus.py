@@ -96,8 +96,7 @@ def load(
     if unit not in UNITS:
         raise UserError(f"corpus unit {unit!r}: {did_you_mean(unit, UNITS)}")
     if path:
-        files = path.split(",") if isinstance(path, str) else path
-        files = [files] if isinstance(files, os.PathLike) else [str(f).strip() for f in files]
+        files = _files(path)
         name = ",".join("standard input" if f == "-" else pathlib.Path(f).name for f in files)
         parts = [_decode(_read(f), unit, f) for f in files]
     else:
@@ -107,6 +106,12 @@ def load(
     _check(text, name)
     data = text if isinstance(text, bytes) else text.encode()
     return Corpus(text, name, hashlib.sha256(data).hexdigest())
+
+
+def _files(path: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str | os.PathLike]:
+    if isinstance(path, str):
+        return [part.strip() for part in path.split(",")]
+    return [path] if isinstance(path, os.PathLike) else list(path)
 
 
 def _check(text: str | bytes, name: str) -> None:
@@ -167,9 +172,10 @@ def _fetch(name: str, folder: pathlib.Path) -> bytes:
     if not path.exists():
         try:
             pooch.retrieve(url, f"sha256:{sha256}", path.name, path.parent)
-        except (OSError, ValueError) as e:  # no network or folder; another file at the address
+        except (OSError, ValueError) as e:  # no network or folder; the checksum is another
+            why = "another file is there" if isinstance(e, ValueError) else type(e).__name__
             raise UserError(
-                f"corpus {name!r} cannot be fetched ({type(e).__name__}): put the file of {url}, "
+                f"corpus {name!r} cannot be fetched ({why}): put the file of {url}, "
                 f"with SHA-256 {sha256}, at {path}"
             ) from e
     data = _read(path)

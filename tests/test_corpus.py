@@ -126,7 +126,7 @@ def test_offline_the_error_says_where_to_put_the_file(tmp_path, monkeypatch):
 
 def test_another_text_at_the_address_is_not_accepted(remote, tmp_path, monkeypatch):
     use_remote(monkeypatch, corpus.REMOTES["santa"].url, "0" * 64)
-    with pytest.raises(UserError, match="cannot be fetched"):
+    with pytest.raises(UserError, match=r"cannot be fetched \(another file is there\)"):
         corpus.load("santa", cache_dir=tmp_path)
     assert not list(tmp_path.rglob("*.txt"))
 
