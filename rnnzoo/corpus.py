@@ -132,7 +132,7 @@ def _decode(data: bytes, unit: str, name: str | os.PathLike) -> str | bytes:
         line = data.count(b"\n", 0, e.start) + 1
         raise UserError(
             f"{str(name)!r} is not UTF-8: byte 0x{data[e.start]:02x} at offset {e.start}, line "
-            f"{line}: convert it, or read it as bytes"
+            f"{line}: convert it, or read it as bytes (corpus.unit)"
         ) from e
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 

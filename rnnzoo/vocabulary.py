@@ -96,7 +96,7 @@ class Vocabulary:
         )
         return UserError(
             f"{named} at index {index} is not in the vocabulary of {len(self)} {self.unit}: "
-            "take it out of the text, or train with an unknown symbol"
+            "take it out of the text, or train with an unknown symbol (corpus.unknown)"
         )
 
     def decode(self, ids) -> str:
