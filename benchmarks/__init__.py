@@ -1,0 +1,1 @@
+"""Speed and memory of rnnzoo, beside its peers; see README.md in this folder."""

@@ -1,0 +1,1 @@
+"""The peers that rnnzoo is measured against, one adapter per file."""

@@ -1,0 +1,121 @@
+"""What a benchmark leaves behind: a table on the terminal, and JSON with the machine beside it."""
+
+import datetime
+import json
+import os
+import pathlib
+import platform
+import subprocess
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Any
+
+import jax
+from rich.console import Console
+from rich.table import Table
+
+FOLDER = pathlib.Path(__file__).parent
+PACKAGES = ("jax", "jaxlib", "dm-haiku", "optax", "numpy", "torch")
+ENVIRONMENT = ("XLA_FLAGS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def machine() -> dict[str, Any]:
+    """What a time depends on besides the code: processor, devices, versions, threads."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": _cores(),
+        "system": platform.platform(),
+        "platform": jax.default_backend(),
+        "devices": [device.device_kind for device in jax.devices()],
+        "python": platform.python_version(),
+        "versions": {package: _version(package) for package in PACKAGES},
+        "x64": jax.config.jax_enable_x64,
+        "environment": {name: os.environ.get(name) for name in ENVIRONMENT},
+        "load_average": _load_average(),
+    }
+
+
+def write(
+    benchmark: str, settings: dict[str, Any], rows: Sequence[dict[str, Any]], out: str | None
+) -> pathlib.Path:
+    """Writes a result file.
+
+    Args:
+      benchmark: its name.
+      settings: what it was asked to measure.
+      rows: what it measured.
+      out: the file; None for `benchmarks/results/<benchmark>_<platform>.json`.
+
+    Returns:
+      The file's path.
+    """
+    default = FOLDER / "results" / f"{benchmark}_{jax.default_backend()}.json"
+    path = pathlib.Path(out) if out else default
+    result = {
+        "benchmark": benchmark,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "machine": machine(),
+        "settings": settings,
+        "rows": list(rows),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def spread(row: dict[str, Any]) -> str:
+    """How far the quartiles of a row's times lie from their median, on average, in per cent."""
+    low, high = row["quartiles_seconds"]
+    return f"±{(high - low) / 2 / row['median_seconds']:.0%}"
+
+
+def show(title: str, columns: Sequence[str], lines: Sequence[Sequence[str]], path) -> None:
+    """Prints a table, figures to the right, and where the JSON is."""
+    table = Table()
+    for column, cells in zip(columns, zip(*lines, strict=True), strict=True):
+        is_text = any(cell[0].isalpha() for cell in cells)
+        table.add_column(column, justify="left" if is_text else "right", no_wrap=True)
+    for line in lines:
+        table.add_row(*line)
+    here = machine()
+    # A table is read whole or not at all: a narrow terminal wraps it, a file has no width.
+    console = Console(width=max(Console().width, 120))
+    console.print(title)
+    console.print(table)
+    console.print(f"{here['cpu']}, {here['cores']} cores, {here['devices'][0]}; written to {path}")
+
+
+def _cpu_model() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):  # not Linux, or a processor without a model name
+        return platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _load_average() -> float | None:
+    """Processes that wanted to run in the last minute: far above one says the figures are noisy."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The checkout's commit, with '-dirty' if tracked files differ from it."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):  # no git, or no checkout
+        return None
+    return done.stdout.strip()

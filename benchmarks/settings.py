@@ -1,0 +1,73 @@
+"""The flags that benchmarks share, and the way each of them is started."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from absl import app, flags, logging
+
+from rnnzoo.errors import UserError
+
+FLAGS = flags.FLAGS
+
+
+class _WholeNumbers(flags.ListParser):
+    """A comma-separated list of whole numbers, each at least 1."""
+
+    def parse(self, argument):
+        numbers = [int(part) for part in super().parse(argument)]
+        if not numbers or min(numbers) < 1:
+            raise ValueError("give whole numbers of at least 1, as in 1,32")
+        return numbers
+
+
+def define_numbers(name: str, default: list[int], help: str) -> flags.FlagHolder[list[int]]:
+    """Defines a flag that holds a comma-separated list of whole numbers."""
+    return flags.DEFINE(_WholeNumbers(), name, default, help, serializer=flags.ListSerializer(","))
+
+
+HIDDEN_SIZE = flags.DEFINE_integer("hidden_size", 256, "H, the units of a cell.", lower_bound=1)
+TRUNCATION = flags.DEFINE_integer(
+    "truncation", 64, "T, the characters of a piece; gradients go no further back.", lower_bound=1
+)
+VOCABULARY_SIZE = flags.DEFINE_integer(
+    "vocabulary_size", 83, "V, the different characters.", lower_bound=2
+)
+BATCH_SIZE = define_numbers("batch_size", [1, 32], "B, rows of text read side by side: a list.")
+ROUNDS = flags.DEFINE_integer(
+    "rounds", 20, "How often each contender is timed, in turn with the others.", lower_bound=1
+)
+OUT = flags.DEFINE_string(
+    "out", None, "Where the JSON goes; benchmarks/results/<benchmark>_<platform>.json if unset."
+)
+_SHARED = (HIDDEN_SIZE, TRUNCATION, VOCABULARY_SIZE, BATCH_SIZE, ROUNDS)
+
+
+def values(used: Sequence[flags.FlagHolder]) -> dict[str, Any]:
+    """The settings by the names of their flags."""
+    return {flag.name: flag.value for flag in used}
+
+
+def run(main: Callable[[], None], used: Sequence[flags.FlagHolder]) -> None:
+    """Starts a benchmark: parses the flags, and shows a person's mistake as one line.
+
+    Args:
+      main: called with the flags parsed.
+      used: the flags that matter to it: `--help` shows them, other shared ones are refused.
+    """
+    flags.set_default(FLAGS["verbosity"], logging.WARNING)  # JAX tells which devices it lacks
+    for flag in (*used, OUT):
+        FLAGS.register_key_flag_for_module(sys.argv[0], FLAGS[flag.name])
+
+    def checked(argv):
+        if len(argv) > 1:
+            raise app.UsageError(f"unexpected argument {argv[1]!r}: settings look like --rounds=5")
+        for name in {flag.name for flag in _SHARED} - {flag.name for flag in used}:
+            if FLAGS[name].present:
+                raise app.UsageError(f"--{name} has no meaning for this benchmark: leave it out")
+        try:
+            main()
+        except UserError as e:
+            sys.exit(f"error: {e}")
+
+    app.run(checked)
