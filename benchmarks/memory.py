@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import haiku as hk
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 from absl import flags
+from matplotlib.figure import Figure
 
 import rnnzoo
 from benchmarks import report, settings
@@ -28,7 +28,7 @@ STRATEGIES = ("auto", "chunked")
 
 
 def gradient_bytes(cell: str, H: int, T: int, B: int, strategy: str) -> int:
-    """XLA's temporary bytes for the gradient with inputs [T, B, H], in float32."""
+    """XLA's temporary bytes for the gradient of the last state, with inputs [T, B, H]."""
 
     def loss(xs):
         core = rnnzoo.make(cell, H)
@@ -37,7 +37,7 @@ def gradient_bytes(cell: str, H: int, T: int, B: int, strategy: str) -> int:
 
     init, apply = hk.transform(loss)
     key = jax.random.key(0)
-    xs = jax.ShapeDtypeStruct((T, B, H), jnp.float32)
+    xs = jax.eval_shape(lambda: jnp.zeros((T, B, H)))
     params = jax.eval_shape(init, key, xs)
     compiled = jax.jit(jax.grad(apply)).lower(params, key, xs).compile()
     return compiled.memory_analysis().temp_size_in_bytes
@@ -73,17 +73,19 @@ def measure(cell: str, hidden_size: int, batch_size: list[int], lengths: list[in
 
 
 def plot(rows: Sequence[dict], path: pathlib.Path) -> None:
-    """Draws bytes against T, both on logarithmic axes, with a line of slope 1/2 beside."""
-    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    """Draws bytes against T on logarithmic axes; each chunked line beside the √T from its start."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
     for (B, strategy), line in _lines(rows).items():
         axes.plot(*zip(*line.items(), strict=True), "o-", label=f"{strategy}, B = {B}")
-    # Through the last point of the chunked line.
-    lengths, (end, reached) = list(line), list(line.items())[-1]
-    axes.plot(lengths, [reached * (T / end) ** 0.5 for T in lengths], "k:", label="√T")
-    axes.set(xscale="log", yscale="log", xlabel="T (time steps)", ylabel="temporary bytes")
+        if strategy == "chunked":
+            first = min(line)
+            axes.plot(list(line), [line[first] * (T / first) ** 0.5 for T in line], "k:")
+    axes.plot([], [], "k:", label="√T")
+    axes.set_xscale("log", base=2)
+    axes.set(yscale="log", xlabel="T (time steps)", ylabel="temporary bytes")
     axes.legend()
     figure.savefig(path, dpi=150)
-    plt.close(figure)
 
 
 def _lines(rows: Sequence[dict]) -> dict[tuple[int, str], dict[int, int]]:

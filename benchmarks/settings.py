@@ -55,7 +55,6 @@ def run(main: Callable[[], None], used: Sequence[flags.FlagHolder]) -> None:
       main: called with the flags parsed.
       used: the flags that matter to it: `--help` shows them, other shared ones are refused.
     """
-    flags.set_default(FLAGS["verbosity"], logging.WARNING)  # JAX tells which devices it lacks
     for flag in (*used, OUT):
         FLAGS.register_key_flag_for_module(sys.argv[0], FLAGS[flag.name])
 
@@ -65,6 +64,8 @@ def run(main: Callable[[], None], used: Sequence[flags.FlagHolder]) -> None:
         for name in {flag.name for flag in _SHARED} - {flag.name for flag in used}:
             if FLAGS[name].present:
                 raise app.UsageError(f"--{name} has no meaning for this benchmark: leave it out")
+        if not FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.WARNING)  # JAX tells which devices it does not find
         try:
             main()
         except UserError as e:
