@@ -1,0 +1,34 @@
+"""An LSTM on Tiny Shakespeare, in the 1,536,000 characters of nanoGPT's recipe for a CPU.
+
+python -m rnnzoo.main --config=configs/shakespeare.py
+"""
+
+from rnnzoo.config import default_config
+
+
+def get_config():
+    """3,000 updates of 8 x 64 characters."""
+    config = default_config()
+    config.corpus.name = "shakespeare"
+    config.corpus.split = (0.9, 0.1, 0.0)
+
+    config.cell.name = "lstm"
+    config.cell.hidden_size = 256
+
+    config.train.epochs = 30
+    config.train.batch_size = 8
+    config.train.truncation = 64
+    config.train.sampling = "subsequence"
+    config.train.max_subsequence_length = 6400  # 100 pieces in each epoch
+    config.train.log_every = 5
+    config.train.evaluate_every = 5
+
+    config.optimizer.name = "adam"
+    config.optimizer.learning_rate = 4e-3
+    config.optimizer.schedule = "cosine"
+    config.optimizer.clip_norm = 1.0
+
+    config.sample.prompt = "ROMEO:"
+    config.sample.length = 300
+    config.sample.temperature = 0.7
+    return config

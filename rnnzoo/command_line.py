@@ -1,0 +1,164 @@
+"""The command line: flags, overrides of single config keys, and the help text."""
+
+import ast
+import collections
+import re
+from typing import NamedTuple
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from rnnzoo import config as configs
+from rnnzoo.errors import UserError, did_you_mean
+
+HELP = """\
+Trains a recurrent network to write, character by character, and lets it.
+
+  python -m rnnzoo.main                                   train on Python's own help texts
+  python -m rnnzoo.main --config=configs/santa.py         train by a config file
+  python -m rnnzoo.main --config.cell.name=lstm --config.corpus.path=my.txt
+  python -m rnnzoo.main --mode=sample --workdir=runs/santa-elman --config.sample.prompt=Santa
+  python -m rnnzoo.main --mode=evaluate --workdir=runs/santa-elman
+
+Flags:
+"""
+
+MODES = ("train", "sample", "evaluate")
+PARTS = ("train", "validation", "test")
+_OVERRIDE = re.compile(r"-{1,2}(no)?config\.(?P<key>.*)", re.DOTALL)
+
+
+class Arguments(NamedTuple):
+    """What the command line said.
+
+    Attributes:
+      mode: one of `MODES`.
+      workdir: the run's folder, or None.
+      config: the config file, or None.
+      overrides: the arguments that set single config keys, as they were written.
+      cell_modules: modules that register cells.
+      split: the part of the text to evaluate, or None.
+    """
+
+    mode: str
+    workdir: str | None
+    config: str | None
+    overrides: list[str]
+    cell_modules: list[str]
+    split: str | None
+
+
+def _flags() -> flags.FlagValues:
+    """A fresh set, so that two parses know nothing of each other."""
+    own = flags.FlagValues()
+    own.set_gnu_getopt()
+    define = {"flag_values": own, "required": False}
+    flags.DEFINE_string(
+        "config", None, "A config file (.py, or a run's config.json); default: the quickstart.",
+        **define,
+    )  # fmt: skip
+    flags.DEFINE_enum("mode", "train", MODES, "What to do.", **define)
+    flags.DEFINE_string(
+        "workdir", None, "The run's folder; a new run gets runs/<corpus>-<cell>.", **define
+    )
+    flags.DEFINE_multi_string(
+        "cell_module", [], "A Python module that registers cells; may be repeated.", **define
+    )
+    flags.DEFINE_enum(
+        "split", None, PARTS, "What to evaluate; default: all that training did not see.", **define
+    )
+    return own
+
+
+def help_text() -> str:
+    """What --help prints."""
+    own = _flags()
+    lines = [f"  --{name:13}{own[name].help}" for name in sorted(own)]
+    keys = [f"  --config.{key}={value!r}" for key, value in configs.flatten(configs.get_config())]
+    free = [f"  --config.{section}.<option>=<value>" for section in configs.FREE]
+    title = "\n\nConfig keys with their defaults (rnnzoo/config.py says what each one means):\n"
+    return HELP + "\n".join(lines) + title + "\n".join(keys + free)
+
+
+def parse(argv: list[str]) -> Arguments:
+    """Reads the command line, the program's name first. Flags of absl itself take effect.
+
+    Raises:
+      UserError: a flag does not exist, with the nearest, or has a wrong value.
+    """
+    own = _flags()
+    overrides, others = _take_overrides(argv[1:])
+    try:
+        rest = own([argv[0], *others], known_only=True)[1:]
+        words = flags.FLAGS([argv[0], "--verbosity=-1", *rest])[1:]  # warnings, no chatter
+    except flags.UnrecognizedFlagError as e:
+        raise UserError(f"there is no flag --{e.flagname}: {did_you_mean(e.flagname, own)}") from e
+    except flags.Error as e:
+        raise UserError(" ".join(str(e).split())) from e
+    if words:
+        raise UserError(f"argument {words[0]!r} belongs to no flag: write --name=value")
+    return Arguments(own.mode, own.workdir, own.config, overrides, own.cell_module, own.split)
+
+
+def _take_overrides(words: list[str]) -> tuple[list[str], list[str]]:
+    """The words that set config keys, all as --config.key=value, and the others."""
+    overrides, others = [], []
+    words = collections.deque(words)
+    while words:
+        word = words.popleft()
+        if not _OVERRIDE.match(word):
+            others.append(word)
+            continue
+        if "=" not in word and words and not words[0].startswith("-"):
+            word = f"{word}={words.popleft()}"
+        overrides.append(word)
+    return overrides, others
+
+
+def override(config: ConfigDict, overrides: list[str], only: str = "") -> ConfigDict:
+    """The config with single keys set, by ml_collections; checked anew.
+
+    Args:
+      config: is left as it is.
+      overrides: such as '--config.cell.name=lstm'. Under `config.FREE` any key may be set, to a
+        Python literal or else a text.
+      only: the one section that may be changed; "" for all.
+
+    Raises:
+      UserError: an unknown key, with the nearest; a value of the wrong type or out of its range;
+        another section.
+    """
+    config = configs.complete(config)
+    defaults = dict(configs.flatten(config))
+    for word in overrides:
+        key, equals, text = _OVERRIDE.match(word)["key"].partition("=")
+        section, _, name = key.rpartition(".")
+        if not key.startswith(only):
+            raise UserError(f"config.{key} is the run's own: only config.{only}.* can be changed")
+        if section not in configs.FREE:
+            configs.check_key(key, defaults)
+            _set(config, word, key, text, type(defaults[key]))
+        elif equals:
+            config[section.split(".")[0]].options[name] = _literal(text)
+        else:
+            raise UserError(f"config.{key} needs a value: --config.{key}=value")
+    return configs.complete(config)
+
+
+def _set(config, word, key, text, wanted):
+    own = flags.FlagValues()
+    argv = ["", word]
+    try:
+        config_flags.DEFINE_config_dict(
+            "config", config, flag_values=own, sys_argv=argv, lock_config=False
+        )
+        own(argv)
+    except (flags.Error, TypeError, ValueError) as e:
+        raise configs.wrong_type(key, text, wanted) from e
+
+
+def _literal(text: str):
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text

@@ -1,0 +1,220 @@
+"""The configuration of a run: every key with its default, and the checks.
+
+This is also the config file that `--config` stands for by default, and one that reads a saved
+config back: `--config=rnnzoo/config.py:runs/pydoc-gru/config.json`, or the .json file itself.
+"""
+
+import json
+import math
+import os
+import pathlib
+import runpy
+from collections.abc import Iterator, Mapping
+
+from ml_collections import ConfigDict
+
+from rnnzoo import corpus, optimizers, train
+from rnnzoo.errors import UserError, did_you_mean
+
+# Sections whose keys are the cell's or the optimiser's own business.
+FREE = ("cell.options", "optimizer.options")
+
+
+def default_config() -> ConfigDict:
+    """Every key, with the values of the quickstart."""
+    config = ConfigDict()
+
+    config.cell = ConfigDict()
+    config.cell.name = "gru"  # a registered cell, or several with commas between, lowest first
+    config.cell.hidden_size = 128
+    config.cell.layers = 1  # how often the cell, or the series of cells, is stacked
+    config.cell.options = ConfigDict()  # the cell's own, such as activation
+    config.cell.modules = ()  # Python modules that register more cells; see --cell_module
+
+    config.model = ConfigDict()
+    config.model.embedding_size = 0  # of a learned vector for each character; 0 is one-hot
+
+    config.corpus = ConfigDict()
+    config.corpus.name = "pydoc"  # pydoc, santa or shakespeare
+    config.corpus.path = ""  # a file, several with commas between, or - ; goes before the name
+    config.corpus.unit = "characters"  # or bytes
+    config.corpus.split = (0.9, 0.1, 0.0)  # fractions: training, validation, test
+    config.corpus.unknown = False  # one symbol for all that training never saw, not an error
+    config.corpus.cache_dir = ""  # for fetched texts; "" is RNNZOO_CACHE, or the user's cache
+
+    config.train = ConfigDict()
+    config.train.epochs = 100
+    config.train.batch_size = 8
+    config.train.truncation = 64  # how many characters back the gradient goes
+    config.train.sampling = "subsequence"  # random stretches, or 'stream': all the text
+    config.train.max_subsequence_length = 1024  # characters of a stretch
+    config.train.seed = 0
+    config.train.log_every = 10  # epochs
+    config.train.evaluate_every = 10  # epochs between validations; 0 is never
+
+    config.optimizer = ConfigDict()
+    config.optimizer.name = "adam"  # any of optax that takes a learning rate
+    config.optimizer.learning_rate = 4e-3
+    config.optimizer.schedule = "cosine"  # constant, linear (to 0) or cosine (to 0)
+    config.optimizer.warmup = 0  # updates in which the learning rate rises from 0
+    config.optimizer.clip_norm = 1.0  # the gradient's largest global norm; 0 is no clipping
+    config.optimizer.options = ConfigDict()  # the optimiser's own, such as momentum
+
+    config.sample = ConfigDict()
+    config.sample.prompt = ""
+    config.sample.length = 200  # new characters
+    config.sample.temperature = 0.7  # 0 always takes the likeliest character
+    config.sample.top_k = 0  # draw from the k likeliest characters only; 0 is all
+    config.sample.top_p = 1.0  # draw from the fewest that have this probability; 1 is all
+    config.sample.count = 1  # number of texts
+    config.sample.seed = 0
+    return config
+
+
+def get_config(saved: str | None = None) -> ConfigDict:
+    """The default config, or the one saved in the JSON file `saved`.
+
+    Raises:
+      UserError: the file cannot be read, or does not hold a config.
+    """
+    return default_config() if saved is None else _of_json(saved)
+
+
+def load(source: str) -> ConfigDict:
+    """The config of a file: Python with a function `get_config`, or saved JSON.
+
+    Args:
+      source: a path; `file.py:argument` gives get_config an argument.
+
+    Raises:
+      UserError: the file is missing or fails, or its config is not valid.
+    """
+    path, colon, argument = source.partition(":")
+    if not pathlib.Path(path).is_file():
+        raise UserError(f"there is no config file {path!r}: check the path")
+    if path.endswith(".json"):
+        return complete(_of_json(path))
+    try:
+        get = runpy.run_path(path).get("get_config")
+        given = get(*[argument] if colon else []) if get else None
+    except UserError:
+        raise
+    except Exception as e:  # whatever a person's file raises
+        text = " ".join(str(e).split())
+        raise UserError(f"config file {path!r} fails: {type(e).__name__}: {text}") from e
+    if not isinstance(given, Mapping | ConfigDict):
+        raise UserError(f"config file {path!r} needs a function get_config that returns a config")
+    return complete(given)
+
+
+def _of_json(path: str) -> ConfigDict:
+    try:
+        return complete(json.loads(pathlib.Path(path).read_text(encoding="utf-8")))
+    except OSError as e:
+        raise UserError(f"config {str(path)!r} cannot be read: {e.strerror}") from e
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as e:
+        raise UserError(f"config {str(path)!r} is not a config saved by rnnzoo: {e}") from e
+
+
+def save(config: ConfigDict, path: str | os.PathLike) -> None:
+    """Writes the config as JSON."""
+    pathlib.Path(path).write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+
+def complete(given: Mapping | ConfigDict) -> ConfigDict:
+    """A config's values over the defaults, all keys and values checked.
+
+    Raises:
+      UserError: an unknown key or choice, with the nearest; a value of the wrong type or out of
+        its range.
+    """
+    config = default_config()
+    defaults = dict(flatten(config))
+    for key, value in flatten(given):
+        section, _, name = key.rpartition(".")
+        if section in FREE:
+            config[section.split(".")[0]].options[name] = value
+        else:
+            check_key(key, defaults)
+            config.update_from_flattened_dict({key: _typed(key, value, defaults[key])})
+    for key, value in flatten(config):
+        _check_value(key, value)
+    return config
+
+
+def flatten(config: Mapping | ConfigDict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """All keys with dots between, each with its value."""
+    for name, value in config.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping | ConfigDict) and prefix.rstrip(".") not in FREE:
+            yield from flatten(value, f"{key}.")
+        else:
+            yield key, value
+
+
+def check_key(key: str, known: Mapping) -> None:
+    """Raises UserError, with the nearest, for a key that is not known."""
+    if key not in known:
+        section = [k for k in known if k.startswith(key.split(".")[0] + ".")]
+        raise UserError(f"there is no config key {key!r}: {did_you_mean(key, section or known)}")
+
+
+_TYPES = {
+    bool: "True or False",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    tuple: "a list, such as (0.9, 0.1, 0)",
+}
+
+
+def _typed(key: str, value, default):
+    """The value as the default's type, which it must have already but for these harmless cases."""
+    if isinstance(value, list):
+        value = tuple(value)
+    if isinstance(default, float) and type(value) is int:
+        value = float(value)
+    if type(value) is not type(default):
+        raise wrong_type(key, value, type(default))
+    return value
+
+
+def wrong_type(key: str, value, wanted: type) -> UserError:
+    """The error to raise for a value of the wrong type."""
+    return UserError(f"config.{key} must be {_TYPES[wanted]}, not {value!r}")
+
+
+_CHOICES = {
+    "corpus.unit": corpus.UNITS,
+    "train.sampling": train.SAMPLINGS,
+    "optimizer.name": optimizers.names(),
+    "optimizer.schedule": sorted(optimizers.SCHEDULES),
+}
+# The least and greatest value; sample.* is checked by the sampler, corpus.split by the corpus.
+_RANGES = {
+    "cell.hidden_size": (1, math.inf),
+    "cell.layers": (1, math.inf),
+    "model.embedding_size": (0, math.inf),
+    "train.epochs": (1, math.inf),
+    "train.batch_size": (1, math.inf),
+    "train.truncation": (1, math.inf),
+    "train.max_subsequence_length": (1, math.inf),
+    "train.seed": (0, 2**32 - 1),
+    "train.log_every": (1, math.inf),
+    "train.evaluate_every": (0, math.inf),
+    "optimizer.learning_rate": (0, 1e9),
+    "optimizer.warmup": (0, math.inf),
+    "optimizer.clip_norm": (0, 1e9),
+}
+
+
+def _check_value(key: str, value) -> None:
+    if key in _CHOICES and value not in _CHOICES[key]:
+        raise UserError(f"config.{key} cannot be {value!r}: {did_you_mean(value, _CHOICES[key])}")
+    if key in _RANGES:
+        least, most = _RANGES[key]
+        if not least <= value <= most:
+            limit = f" and at most {most:,}" if most < math.inf else ""
+            raise UserError(f"config.{key} must be at least {least}{limit}, not {value!r}")
+    if key == "corpus.split" and not all(isinstance(f, int | float) for f in value):
+        raise UserError(f"config.{key} must be three numbers, such as (0.9, 0.1, 0), not {value!r}")

@@ -1,0 +1,49 @@
+"""Evaluation: the loss over a whole text, read once from its first character to its last."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from rnnzoo import batches
+from rnnzoo.loss import cross_entropy
+from rnnzoo.model import LanguageModel, Params
+
+CHUNK = 1024  # time steps whose logits are in memory at once
+
+
+def evaluate(model: LanguageModel, params: Params, ids: jax.Array, chunk: int = CHUNK) -> float:
+    """The mean loss over all next characters of a text, the state carried from first to last.
+
+    Args:
+      model: the language model.
+      params: its parameters.
+      ids: the text, at least two characters, shape [N].
+      chunk: time steps computed at once; the result does not depend on it.
+
+    Returns:
+      Nats per character, over the text's N - 1 next characters.
+
+    Raises:
+      UserError: the text has fewer than two characters.
+    """
+    return float(_mean_loss(model, params, batches.stream(ids, 1, chunk), chunk))
+
+
+@functools.partial(jax.jit, static_argnames=("model", "chunk"))
+def _mean_loss(model, params, text: batches.Stretch, chunk):
+    """Sums over chunks rather than over the text at once: its logits would not fit in memory."""
+    key = jax.random.key(0)  # for cells that draw random numbers: every evaluation draws the same
+
+    def one_chunk(carry, index):
+        state, nats = carry
+        piece = batches.piece(text, index, chunk)
+        logits, state = model.apply(params, jax.random.fold_in(key, index), piece.inputs, state)
+        loss = cross_entropy(logits, piece.targets, piece.weights)
+        return (state, nats + loss * piece.weights.sum()), None
+
+    start = model.initial_state(params, 1), jnp.zeros_like(text.weights[0, 0])
+    chunks = jnp.arange(batches.number_of_pieces(text, chunk))
+    (_, nats), _ = lax.scan(one_chunk, start, chunks)
+    return nats / text.weights.sum()

@@ -1,0 +1,94 @@
+"""The command line's entry point: `python -m rnnzoo.main`, or `rnnzoo`."""
+
+import contextlib
+import shlex
+import sys
+
+from absl import app
+
+from rnnzoo import command_line, runs, sampler
+from rnnzoo import config as configs
+from rnnzoo.command_line import Arguments
+from rnnzoo.errors import UserError
+from rnnzoo.loss import bits_per_character
+
+
+def train(arguments: Arguments) -> None:
+    """Trains by the config and says how to go on."""
+    config = configs.load(arguments.config) if arguments.config else configs.get_config()
+    config.cell.modules += tuple(arguments.cell_modules)
+    config = command_line.override(config, arguments.overrides)
+    folder = shlex.quote(str(runs.train(config, arguments.workdir)))
+    print(f"sample:   python -m rnnzoo.main --mode=sample --workdir={folder}")
+    print(f"evaluate: python -m rnnzoo.main --mode=evaluate --workdir={folder}")
+
+
+def sample(arguments: Arguments) -> None:
+    """Prints samples of a run; on a terminal, a single one appears as it is drawn."""
+    run = _open(arguments, section="sample")
+    options = runs.sample_options(run.config)
+    model = run.model, run.params, run.vocabulary
+    if options["count"] > 1 or not sys.stdout.isatty():
+        for i, text in enumerate(sampler.sample(*model, **options), 1):
+            print(f"--- {i}\n{text}" if options["count"] > 1 else text)
+        return
+    pieces = sampler.stream_sample(*model, **options)
+    print(options["prompt"], end="", flush=True)
+    for (new,) in pieces:
+        print(new, end="", flush=True)
+    print()
+
+
+def evaluate(arguments: Arguments) -> None:
+    """Prints the loss of a run over whole parts of its text."""
+    run = _open(arguments, section="corpus")
+    for part, nats in runs.evaluate(run, arguments.split).items():
+        bpc = bits_per_character(nats)
+        print(f"{part:10}  {nats:.4f} nats  {bpc:.4f} bpc")
+
+
+def _open(arguments: Arguments, section: str) -> runs.Run:
+    """The run; of its config, the command line can change one section."""
+    run = runs.open_run(runs.find_folder(arguments.workdir), arguments.cell_modules)
+    config = run.config
+    if arguments.config and section == "sample":  # the text stays the run's own
+        config.sample = configs.load(arguments.config).sample
+    return run._replace(config=command_line.override(config, arguments.overrides, section))
+
+
+MODES = {"train": train, "sample": sample, "evaluate": evaluate}
+
+
+def main(arguments: Arguments) -> None:
+    """Runs one mode; a person's mistake is one line and the exit code 2."""
+    with _one_line_errors():
+        MODES[arguments.mode](arguments)
+
+
+@contextlib.contextmanager
+def _one_line_errors():
+    try:
+        yield
+    except UserError as e:
+        print(f"rnnzoo: {e}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt as e:
+        print(f"rnnzoo: {e or 'stopped'}", file=sys.stderr)
+        sys.exit(130)
+
+
+def _parse(argv: list[str]) -> Arguments:
+    if {"--help", "-help", "-h", "-?"} & set(argv):
+        print(command_line.help_text())
+        sys.exit(0)
+    with _one_line_errors():
+        return command_line.parse(argv)
+
+
+def run() -> None:
+    """The console script."""
+    app.run(main, flags_parser=_parse)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,78 @@
+"""Optimisers and learning-rate schedules: optax by name, with gradient clipping before."""
+
+import inspect
+from collections.abc import Mapping
+
+import optax
+
+from rnnzoo.errors import UserError, did_you_mean
+
+# They take a learning rate, but more than gradients at a step, or are no optimisers by themselves.
+_UNFIT = {"lbfgs", "noisy_sgd", "scale_by_learning_rate", "scale_by_rprop"}
+
+
+def names() -> list[str]:
+    """The optimisers of optax that take a learning rate first: 'adam', 'adamw', 'sgd', ..."""
+    return sorted(
+        name
+        for name, f in inspect.getmembers(optax, inspect.isfunction)
+        if next(iter(inspect.signature(f).parameters), None) == "learning_rate"
+        and name not in _UNFIT
+    )
+
+
+def make(
+    name: str,
+    learning_rate: float,
+    updates: int,
+    *,
+    schedule: str = "constant",
+    warmup: int = 0,
+    clip_norm: float = 1.0,
+    options: Mapping | None = None,
+) -> optax.GradientTransformation:
+    """An optimiser behind gradient clipping.
+
+    Args:
+      name: one of `names()`.
+      learning_rate: the schedule's highest value.
+      updates: how many updates the training makes; schedules that decay end there.
+      schedule: a name of `SCHEDULES`: how the learning rate goes on after the warm-up.
+      warmup: number of updates in which the learning rate first rises, linearly from 0.
+      clip_norm: the gradient's largest global norm; 0 for no clipping.
+      options: further arguments of the optax function, such as {'momentum': 0.9}.
+
+    Raises:
+      UserError: an unknown name, schedule or option, with the nearest; or a warm-up that leaves no
+        update after it.
+    """
+    if name not in names():
+        raise UserError(f"no optimizer is named {name!r}: {did_you_mean(name, names())}")
+    if schedule not in SCHEDULES:
+        raise UserError(f"no schedule is named {schedule!r}: {did_you_mean(schedule, SCHEDULES)}")
+    if warmup >= updates:
+        raise UserError(
+            f"optimizer.warmup of {warmup} updates is not less than the training's {updates}: "
+            "lower it, or train for more epochs"
+        )
+    factory, options = getattr(optax, name), dict(options or {})
+    known = set(inspect.signature(factory).parameters) - {"learning_rate"}
+    for option in options:
+        if option not in known:
+            raise UserError(
+                f"optimizer {name!r} has no option {option!r}: {did_you_mean(option, known)}"
+            )
+    rate = SCHEDULES[schedule](learning_rate, updates - warmup)
+    if warmup:
+        rising = optax.linear_schedule(0, learning_rate, warmup)
+        rate = optax.join_schedules([rising, rate], [warmup])
+    clip = optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()
+    return optax.chain(clip, factory(rate, **options))
+
+
+# (learning rate, number of updates) -> schedule
+SCHEDULES = {
+    "constant": lambda rate, updates: optax.constant_schedule(rate),
+    "linear": lambda rate, updates: optax.linear_schedule(rate, 0, updates),
+    "cosine": optax.cosine_decay_schedule,
+}

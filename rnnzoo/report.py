@@ -1,0 +1,137 @@
+"""What a person sees of a training: log lines, a progress bar, metrics.jsonl and the curves."""
+
+import json
+import math
+import pathlib
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from rnnzoo.loss import bits_per_character
+
+METRICS, CURVES, SAMPLES = "metrics.jsonl", "curves.png", "samples.txt"
+
+
+class Report:
+    """Writes a training's report into its folder and to standard output; a context manager.
+
+    On a terminal there is a progress bar with the time left below the lines.
+
+    Args:
+      folder: the run's folder.
+      epochs: how many there will be.
+      pieces: how many pieces each has.
+      console: where the lines go; by default, standard output.
+    """
+
+    def __init__(self, folder: pathlib.Path, epochs: int, pieces: int, console=None):
+        """Opens metrics.jsonl; the progress bar starts with the `with` block."""
+        self.folder, self.epochs, self.pieces = folder, epochs, pieces
+        self.rows: list[dict] = []
+        self._console = console or Console(highlight=False, markup=False, soft_wrap=True)
+        self._metrics = (folder / METRICS).open("w", encoding="utf-8", buffering=1)  # by line
+        self._progress = Progress(
+            TextColumn("epoch"),
+            TextColumn("{task.fields[epoch]}/" + str(epochs)),
+            BarColumn(),
+            TextColumn("{task.percentage:.0f}%"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=epochs * pieces, epoch=1)
+
+    def __enter__(self):
+        """Shows the progress bar."""
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error):
+        """Takes the progress bar away and draws the curves."""
+        self._progress.stop()
+        self._metrics.close()
+        if self.rows:
+            draw_curves(self.rows, self.folder / CURVES)
+
+    def progress(self, epoch: int, pieces: int) -> None:
+        """Moves the bar: so many pieces of this epoch are done."""
+        done = (epoch - 1) * self.pieces + pieces
+        self._progress.update(self._task, completed=done, epoch=epoch)
+
+    def say(self, line: str) -> None:
+        """Prints a line."""
+        self._console.print(line)
+
+    def record(self, epoch: int, loss: float, chars_per_second: float, validation=None) -> dict:
+        """Adds a row to metrics.jsonl.
+
+        Args:
+          epoch: its number.
+          loss: nats per character.
+          chars_per_second: the training's speed.
+          validation: nats per character, if it was computed.
+
+        Returns:
+          The row.
+        """
+        row = {
+            "epoch": epoch,
+            "loss": loss,
+            "bpc": bits_per_character(loss),
+            "chars_per_second": chars_per_second,
+        }
+        if validation is not None:
+            row["validation_loss"] = validation
+            row["validation_bpc"] = bits_per_character(validation)
+        self._metrics.write(json.dumps(row) + "\n")
+        self.rows.append(row)
+        return row
+
+    def log(self, row: dict, samples: Sequence[str]) -> None:
+        """Prints a row for a person, with samples; these go into samples.txt too."""
+        width = len(str(self.epochs))
+        parts = [
+            f"epoch {row['epoch']:{width}}/{self.epochs}",
+            f"loss {row['loss']:.3f} nats = {row['bpc']:.3f} bpc",
+        ]
+        if "validation_bpc" in row:
+            parts.append(f"validation {row['validation_bpc']:.3f} bpc")
+        parts.append(f"{row['chars_per_second']:,.0f} characters/s")
+        text = "".join("\n" + "\n".join(f"  | {x}" for x in s.split("\n")) for s in samples)
+        self.say("  ".join(parts) + text)
+        with (self.folder / SAMPLES).open("a", encoding="utf-8") as file:
+            file.writelines(f"--- epoch {row['epoch']}\n{s}\n" for s in samples)
+
+
+def draw_curves(rows: Sequence[dict], path: pathlib.Path) -> None:
+    """Draws loss and validation loss against epochs, in nats on the left and bpc on the right."""
+    from matplotlib.figure import Figure  # slow to import, and needed once
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    epochs, losses = [r["epoch"] for r in rows], [r["loss"] for r in rows]
+    span = max(1, len(rows) // 50)
+    if span == 1:
+        axes.plot(epochs, losses, color="C0", marker=".", label="training")
+    else:
+        axes.plot(epochs, losses, color="C0", alpha=0.25, linewidth=0.8, label="training, epoch")
+        smooth = _running_mean(losses, span)
+        axes.plot(epochs, smooth, color="C0", label=f"training, mean of {span} epochs")
+    validated = [r for r in rows if "validation_loss" in r]
+    if validated:
+        points = [r["epoch"] for r in validated], [r["validation_loss"] for r in validated]
+        axes.plot(*points, color="C1", marker=".", label="validation")
+    axes.set(xlabel="epoch", ylabel="loss (nats per character)")
+    bpc = axes.secondary_yaxis("right", functions=(bits_per_character, lambda b: b * math.log(2)))
+    bpc.set_ylabel("bits per character")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def _running_mean(values: Sequence[float], span: int) -> list[float]:
+    """The mean of each value and those before it, `span` in all."""
+    windows = (values[max(0, i + 1 - span) : i + 1] for i in range(len(values)))
+    return [sum(w) / len(w) for w in windows]

@@ -1,0 +1,272 @@
+"""Training by truncated backpropagation through time.
+
+An epoch is one stretch of text (`batches.Stretch`), read in pieces of `truncation` characters:
+
+    h = initial state
+    for each piece:                                    # h goes on from piece to piece ...
+        loss, h = the model on the piece, from h
+        params -= optimizer(gradient of loss)          # ... but the gradient stops at its beginning
+
+The loop over the pieces is compiled, with everything it needs on the device. Python calls it a few
+times a second at most, to show progress.
+"""
+
+import dataclasses
+import functools
+import math
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+
+from rnnzoo import batches
+from rnnzoo.errors import UserError, did_you_mean
+from rnnzoo.loss import cross_entropy
+from rnnzoo.model import LanguageModel, Params
+
+CHARACTERS_PER_CALL = 16_384  # of one compiled call: so long an interruption waits
+
+
+class TrainState(NamedTuple):
+    """What a piece hands on to the next one.
+
+    Attributes:
+      params: the model's parameters.
+      optimizer_state: of optax.
+      recurrent_state: h, of all B rows.
+      key: the epoch's random key, for cells that draw random numbers.
+      piece: the next piece's index in the stretch.
+      nats: the epoch's loss so far, summed over its characters.
+      characters: how many these are.
+      finite: False once a loss, gradient or update was not: the parameters are those before it.
+    """
+
+    params: Params
+    optimizer_state: optax.OptState
+    recurrent_state: jax.Array
+    key: jax.Array
+    piece: jax.Array
+    nats: jax.Array
+    characters: jax.Array
+    finite: jax.Array
+
+
+def update(
+    model: LanguageModel,
+    optimizer: optax.GradientTransformation,
+    state: TrainState,
+    piece: batches.Stretch,
+) -> TrainState:
+    """One step of gradient descent, on one piece: [T, B] inputs, targets and weights."""
+
+    def loss_of(params):
+        key = jax.random.fold_in(state.key, state.piece)
+        logits, h = model.apply(params, key, piece.inputs, state.recurrent_state)
+        return cross_entropy(logits, piece.targets, piece.weights), h
+
+    (loss, h), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+    steps, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
+
+    # A NaN or infinity anywhere makes this sum one too; then no parameter moves.
+    finite = jnp.isfinite(loss + optax.global_norm(gradient) + optax.global_norm(steps))
+    steps = jax.tree.map(lambda step: jnp.where(finite, step, 0), steps)
+
+    characters = jnp.where(finite, piece.weights.sum(), 0)
+    return TrainState(
+        params=optax.apply_updates(state.params, steps),
+        optimizer_state=optimizer_state,
+        recurrent_state=h,
+        key=state.key,
+        piece=state.piece + finite,
+        nats=state.nats + jnp.where(finite, loss * characters, 0),
+        characters=state.characters + characters,
+        finite=finite,
+    )
+
+
+@functools.partial(
+    jax.jit, static_argnames=("model", "optimizer", "truncation"), donate_argnames="state"
+)
+def advance(model, optimizer, truncation, state: TrainState, stretch: batches.Stretch, stop):
+    """Updates on all pieces from `state.piece` up to `stop`, or to the first that is not finite.
+
+    Both bounds are values, not shapes: one compilation serves an epoch of any number of calls. The
+    old state's memory becomes the new one's.
+    """
+    return lax.while_loop(
+        lambda state: state.finite & (state.piece < stop),
+        lambda state: update(
+            model, optimizer, state, batches.piece(stretch, state.piece, truncation)
+        ),
+        state,
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("model", "batch_size"), donate_argnames="state")
+def _begin_epoch(model, batch_size, state: TrainState, key) -> TrainState:
+    return state._replace(
+        recurrent_state=model.initial_state(state.params, batch_size),
+        key=key,
+        piece=jnp.zeros_like(state.piece),
+        nats=jnp.zeros_like(state.nats),
+        characters=jnp.zeros_like(state.characters),
+    )
+
+
+class Source(NamedTuple):
+    """Where an epoch's stretch comes from.
+
+    Attributes:
+      draw: random key -> `batches.Stretch`.
+      pieces: how many pieces of `truncation` time steps it has.
+      batch_size: B, its rows.
+      truncation: time steps of a piece.
+    """
+
+    draw: Callable[[jax.Array], batches.Stretch]
+    pieces: int
+    batch_size: int
+    truncation: int
+
+
+SAMPLINGS = ("subsequence", "stream")
+
+
+def source(
+    ids: np.ndarray,
+    sampling: str,
+    batch_size: int,
+    truncation: int,
+    max_subsequence_length: int,
+) -> Source:
+    """What an epoch reads of a text; the text moves to the device.
+
+    Args:
+      ids: the text, shape [N].
+      sampling: 'subsequence', another random stretch for each row in each epoch; or 'stream', the
+        whole text in parallel rows.
+      batch_size: B.
+      truncation: how many characters back the gradient goes.
+      max_subsequence_length: characters of a row in an epoch of 'subsequence'.
+
+    Raises:
+      UserError: an unknown sampling, or sizes that do not fit the text.
+    """
+    if sampling not in SAMPLINGS:
+        raise UserError(f"train.sampling {sampling!r}: {did_you_mean(sampling, SAMPLINGS)}")
+    if sampling == "stream":
+        batches.check_stream(len(ids), batch_size, truncation)
+        stretch = batches.stream(jnp.asarray(ids), batch_size, truncation)
+        pieces = batches.number_of_pieces(stretch, truncation)
+        return Source(lambda key: stretch, pieces, batch_size, truncation)
+    length = max_subsequence_length
+    batches.check_subsequence(len(ids), batch_size, length, truncation)
+    draw = jax.jit(batches.subsequence, static_argnums=(2, 3, 4))
+    ids = jnp.asarray(ids)
+    pieces = -(-length // truncation)  # rounded up: the last piece may be shorter
+    return Source(
+        lambda key: draw(key, ids, batch_size, length, truncation), pieces, batch_size, truncation
+    )
+
+
+class Epoch(NamedTuple):
+    """The outcome of an epoch.
+
+    Attributes:
+      loss: nats per character, over the epoch.
+      chars_per_second: the training's speed, without compilation.
+      pieces: how many were read; fewer than the stretch has if it stopped early.
+      finite: False if the piece after these gave a loss or gradient that was not.
+    """
+
+    loss: float
+    chars_per_second: float
+    pieces: int
+    finite: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Trainer:
+    """Trains a model, epoch by epoch.
+
+    Everything random comes from the seed and the epoch's number: an epoch sees the same stretch
+    whatever came before it.
+
+    Attributes:
+      model: the language model.
+      optimizer: of optax.
+      source: where the text comes from.
+      seed: of the initial parameters and all else that is random.
+    """
+
+    model: LanguageModel
+    optimizer: optax.GradientTransformation
+    source: Source
+    seed: int = 0
+
+    def start(self) -> TrainState:
+        """The state before the first epoch, with everything compiled that an epoch calls."""
+        params = jax.jit(self.model.init)(self._key(0))
+        state = TrainState(
+            params=params,
+            optimizer_state=self.optimizer.init(params),
+            recurrent_state=self.model.initial_state(params, self.source.batch_size),
+            key=self._key(0),
+            piece=jnp.zeros((), jnp.int32),
+            nats=jnp.zeros(()),
+            characters=jnp.zeros(()),
+            finite=jnp.array(True),
+        )
+        state, stretch = self._begin(state, 0)
+        return self._advance(state, stretch, 0)  # no piece: compiles, and changes nothing
+
+    def epoch(
+        self,
+        state: TrainState,
+        number: int,
+        keep_going: Callable[[int], bool] = lambda pieces: True,
+    ) -> tuple[TrainState, Epoch]:
+        """Trains for one epoch.
+
+        Args:
+          state: from `start` or the epoch before; it cannot be used again.
+          number: the epoch's, from 1.
+          keep_going: called now and then with the number of pieces done; False ends the epoch.
+
+        Returns:
+          The new state and the epoch's outcome.
+        """
+        begun = time.perf_counter()
+        state, stretch = self._begin(state, number)
+        per_piece = self.source.batch_size * self.source.truncation
+        step = max(1, CHARACTERS_PER_CALL // per_piece)
+        for done in range(0, self.source.pieces, step):
+            stop = min(done + step, self.source.pieces)
+            state = self._advance(state, stretch, stop)
+            if not state.finite or not keep_going(stop):  # waits for the device
+                break
+        seconds = time.perf_counter() - begun
+        nats, characters = float(state.nats), float(state.characters)
+        return state, Epoch(
+            loss=nats / characters if characters else math.nan,
+            chars_per_second=characters / seconds,
+            pieces=int(state.piece),
+            finite=bool(state.finite),
+        )
+
+    def _begin(self, state, number):
+        draw_key, cell_key = jax.random.split(self._key(number))
+        state = _begin_epoch(self.model, self.source.batch_size, state, cell_key)
+        return state, self.source.draw(draw_key)
+
+    def _advance(self, state, stretch, stop):
+        truncation = self.source.truncation
+        return advance(self.model, self.optimizer, truncation, state, stretch, np.int32(stop))
+
+    def _key(self, number):
+        return jax.random.fold_in(jax.random.key(self.seed), number)
