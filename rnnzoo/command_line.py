@@ -73,7 +73,8 @@ def _flags() -> flags.FlagValues:
 def help_text() -> str:
     """What --help prints."""
     own = _flags()
-    lines = [f"  --{name:13}{own[name].help}" for name in sorted(own)]
+    # absl adds a line of its own to the help of a flag that may be repeated
+    lines = [f"  --{name:13}{own[name].help.splitlines()[0].rstrip(';')}" for name in sorted(own)]
     keys = [f"  --config.{key}={value!r}" for key, value in configs.flatten(configs.get_config())]
     free = [f"  --config.{section}.<option>=<value>" for section in configs.FREE]
     title = "\n\nConfig keys with their defaults (rnnzoo/config.py says what each one means):\n"
@@ -92,7 +93,9 @@ def parse(argv: list[str]) -> Arguments:
         rest = own([argv[0], *others], known_only=True)[1:]
         words = flags.FLAGS([argv[0], "--verbosity=-1", *rest])[1:]  # warnings, no chatter
     except flags.UnrecognizedFlagError as e:
-        raise UserError(f"there is no flag --{e.flagname}: {did_you_mean(e.flagname, own)}") from e
+        known = [f"--{name}" for name in own]
+        flag = f"--{e.flagname}"
+        raise UserError(f"there is no flag {flag}: {did_you_mean(flag, known)}") from e
     except flags.Error as e:
         raise UserError(" ".join(str(e).split())) from e
     if words:

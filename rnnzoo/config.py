@@ -9,7 +9,7 @@ import math
 import os
 import pathlib
 import runpy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from ml_collections import ConfigDict
 
@@ -80,7 +80,7 @@ def get_config(saved: str | None = None) -> ConfigDict:
     return default_config() if saved is None else _of_json(saved)
 
 
-def load(source: str) -> ConfigDict:
+def load(source: str | os.PathLike) -> ConfigDict:
     """The config of a file: Python with a function `get_config`, or saved JSON.
 
     Args:
@@ -89,7 +89,7 @@ def load(source: str) -> ConfigDict:
     Raises:
       UserError: the file is missing or fails, or its config is not valid.
     """
-    path, colon, argument = source.partition(":")
+    path, colon, argument = os.fspath(source).partition(":")
     if not pathlib.Path(path).is_file():
         raise UserError(f"there is no config file {path!r}: check the path")
     if path.endswith(".json"):
@@ -152,11 +152,15 @@ def flatten(config: Mapping | ConfigDict, prefix: str = "") -> Iterator[tuple[st
             yield key, value
 
 
-def check_key(key: str, known: Mapping) -> None:
-    """Raises UserError, with the nearest, for a key that is not known."""
-    if key not in known:
-        section = [k for k in known if k.startswith(key.split(".")[0] + ".")]
-        raise UserError(f"there is no config key {key!r}: {did_you_mean(key, section or known)}")
+def check_key(key: str, known: Iterable[str]) -> None:
+    """Raises UserError, with the nearest, for a key that is not one of the known."""
+    if key in known:
+        return
+    section, _, name = key.rpartition(".")
+    siblings = [k.removeprefix(f"{section}.") for k in known if k.startswith(f"{section}.")]
+    if siblings:
+        raise UserError(f"config.{section} has no key {name!r}: {did_you_mean(name, siblings)}")
+    raise UserError(f"there is no config.{key}: {did_you_mean(key, known)}")
 
 
 _TYPES = {
@@ -190,31 +194,30 @@ _CHOICES = {
     "optimizer.name": optimizers.names(),
     "optimizer.schedule": sorted(optimizers.SCHEDULES),
 }
-# The least and greatest value; sample.* is checked by the sampler, corpus.split by the corpus.
-_RANGES = {
-    "cell.hidden_size": (1, math.inf),
-    "cell.layers": (1, math.inf),
-    "model.embedding_size": (0, math.inf),
-    "train.epochs": (1, math.inf),
-    "train.batch_size": (1, math.inf),
-    "train.truncation": (1, math.inf),
-    "train.max_subsequence_length": (1, math.inf),
-    "train.seed": (0, 2**32 - 1),
-    "train.log_every": (1, math.inf),
-    "train.evaluate_every": (0, math.inf),
-    "optimizer.learning_rate": (0, 1e9),
-    "optimizer.warmup": (0, math.inf),
-    "optimizer.clip_norm": (0, 1e9),
+# The least value that is allowed; sample.* is checked by the sampler, corpus.split by the corpus.
+_LEAST = {
+    "cell.hidden_size": 1,
+    "cell.layers": 1,
+    "model.embedding_size": 0,
+    "train.epochs": 1,
+    "train.batch_size": 1,
+    "train.truncation": 1,
+    "train.max_subsequence_length": 1,
+    "train.seed": 0,
+    "train.log_every": 1,
+    "train.evaluate_every": 0,
+    "optimizer.learning_rate": 0,
+    "optimizer.warmup": 0,
+    "optimizer.clip_norm": 0,
 }
 
 
 def _check_value(key: str, value) -> None:
     if key in _CHOICES and value not in _CHOICES[key]:
         raise UserError(f"config.{key} cannot be {value!r}: {did_you_mean(value, _CHOICES[key])}")
-    if key in _RANGES:
-        least, most = _RANGES[key]
-        if not least <= value <= most:
-            limit = f" and at most {most:,}" if most < math.inf else ""
-            raise UserError(f"config.{key} must be at least {least}{limit}, not {value!r}")
+    if key in _LEAST and not _LEAST[key] <= value < math.inf:
+        raise UserError(f"config.{key} must be at least {_LEAST[key]}, not {value!r}")
+    if key == "train.seed" and value >= 2**32:
+        raise UserError(f"config.{key} must be less than 2**32, not {value!r}")
     if key == "corpus.split" and not all(isinstance(f, int | float) for f in value):
         raise UserError(f"config.{key} must be three numbers, such as (0.9, 0.1, 0), not {value!r}")

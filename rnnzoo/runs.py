@@ -15,6 +15,7 @@ import pathlib
 import re
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -106,9 +107,14 @@ def make_model(config: ConfigDict, vocabulary_size: int) -> LanguageModel:
 
 
 def sample_options(config: ConfigDict) -> dict:
-    """The section `sample` as arguments of `sampler.sample`."""
+    """The section `sample` as arguments of `sampler.sample`.
+
+    Raises:
+      UserError: a value is out of its range.
+    """
     options = {**config.sample, "top_k": config.sample.top_k or None}
-    sampler.Options(**{k: v for k, v in options.items() if k != "prompt"})  # raises UserError
+    with _about("config.sample"):
+        sampler.Options(**{k: v for k, v in options.items() if k != "prompt"})
     return options
 
 
@@ -165,6 +171,8 @@ def train(config: ConfigDict, workdir: str | pathlib.Path | None = None) -> path
         parameters saved.
       KeyboardInterrupt: Ctrl-C, after saving.
     """
+    drawing = sample_options(config)
+    _check_free(workdir)
     whole, split = read_text(config)
     vocabulary = Vocabulary.of(split.train, config.corpus.unknown)
     with _about("the validation text"):
@@ -174,7 +182,6 @@ def train(config: ConfigDict, workdir: str | pathlib.Path | None = None) -> path
     with _about("config.sample.prompt"):
         vocabulary.encode(config.sample.prompt)
     trainer = _make_trainer(config, vocabulary, vocabulary.encode(split.train))
-    drawing = sample_options(config)
     folder = _new_folder(workdir, f"{whole.name}-{config.cell.name}")
     configs.save(config, folder / CONFIG)
     vocabulary.save(folder / VOCABULARY)
@@ -183,8 +190,11 @@ def train(config: ConfigDict, workdir: str | pathlib.Path | None = None) -> path
     best = math.inf
     with Report(folder, epochs, trainer.source.pieces) as report, _interruption() as interrupted:
         report.say(f"{whole.name}: {len(split.train):,} {vocabulary.unit} to train on, {folder}")
+        begun = time.perf_counter()
         state = trainer.start()
-        report.say(f"{config.cell.name}: {_count(state.params):,} parameters, compiled")
+        seconds = time.perf_counter() - begun
+        parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+        report.say(f"{config.cell.name}: {parameters:,} parameters, compiled in {seconds:.1f} s")
         for epoch in range(1, epochs + 1):
 
             def keep_going(pieces, epoch=epoch):
@@ -217,10 +227,6 @@ def _make_trainer(config: ConfigDict, vocabulary: Vocabulary, ids) -> Trainer:
     return Trainer(model, optimizer, stretches, t.seed)
 
 
-def _count(params: Params) -> int:
-    return sum(leaf.size for leaf in jax.tree.leaves(params))
-
-
 def _stopped(folder: pathlib.Path, epoch: int, outcome) -> BaseException:
     where = f"in epoch {epoch} after {outcome.pieces} pieces; parameters saved in {folder / LAST}"
     if outcome.finite:
@@ -231,16 +237,15 @@ def _stopped(folder: pathlib.Path, epoch: int, outcome) -> BaseException:
     )
 
 
-def _new_folder(workdir: str | pathlib.Path | None, name: str) -> pathlib.Path:
-    """Makes the run's folder; without a workdir, one of a name not yet taken.
+def _check_free(workdir: str | pathlib.Path | None) -> None:
+    if workdir is not None and (pathlib.Path(workdir) / CONFIG).exists():
+        raise UserError(f"{str(workdir)!r} holds a run already: give another --workdir")
 
-    Raises:
-      UserError: it holds a run already, or cannot be made.
-    """
+
+def _new_folder(workdir: str | pathlib.Path | None, name: str) -> pathlib.Path:
+    """Makes the run's folder; without a workdir, one of a name not yet taken."""
     if workdir is not None:
         folder = pathlib.Path(workdir)
-        if (folder / CONFIG).exists():
-            raise UserError(f"{str(folder)!r} holds a run already: give another --workdir")
     else:
         name = re.sub(r"[^\w.+-]+", "_", name.replace(",", "+"))
         names = (name if n == 1 else f"{name}-{n}" for n in itertools.count(1))
