@@ -138,7 +138,7 @@ def measure(
     batches.check_subsequence(len(ids), 1, L, T)
     ours = language_model(lambda: rnnzoo.make("elman", hidden_size), V)
     peer = haiku.language_model(lambda: haiku.Elman(hidden_size), V)
-    params = peer.init(jax.random.key(0))
+    params = jax.jit(peer.init)(jax.random.key(0))
     contenders = {
         "rnnzoo": functools.partial(whole_epoch, ours),
         "one jit per piece": functools.partial(one_jit_per_piece, peer),

@@ -15,10 +15,10 @@ class _WholeNumbers(flags.ListParser):
     """A comma-separated list of whole numbers, each at least 1."""
 
     def parse(self, argument):
-        numbers = [int(part) for part in super().parse(argument)]
-        if not numbers or min(numbers) < 1:
+        parts = super().parse(argument)
+        if not parts or not all(str(part).isdecimal() and int(part) > 0 for part in parts):
             raise ValueError("give whole numbers of at least 1, as in 1,32")
-        return numbers
+        return [int(part) for part in parts]
 
 
 def define_numbers(name: str, default: list[int], help: str) -> flags.FlagHolder[list[int]]:

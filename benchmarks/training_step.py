@@ -35,7 +35,7 @@ def contenders(cell: str, H: int, V: int, ids: jax.Array) -> dict[str, Callable[
     make_peer = functools.partial(twin.make_core, H)
     ours = language_model(lambda: rnnzoo.make(cell, H, **twin.options), V)
     peer = haiku.language_model(make_peer, V)
-    params = peer.init(jax.random.key(0))
+    params = jax.jit(peer.init)(jax.random.key(0))
     return {
         "rnnzoo": workloads.training_step(ours, twin.to_rnnzoo(params), ids),
         "hk core, rnnzoo.unroll": workloads.training_step(
