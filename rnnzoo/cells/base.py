@@ -42,7 +42,9 @@ class Cell(hk.RNNCore):
 
     def initial_state(self, batch_size: int | None) -> jax.Array:
         """Zeros, of shape [batch_size, H], or [H] for a `batch_size` of None."""
-        return jnp.zeros((self.hidden_size,) if batch_size is None else (batch_size, self.hidden_size))
+        return jnp.zeros(
+            (self.hidden_size,) if batch_size is None else (batch_size, self.hidden_size)
+        )
 
 
 def find_activation(name: str | Callable) -> Callable:
@@ -58,12 +60,12 @@ def find_initializer(name: str | Callable, blocks: int = 1) -> Callable:
       blocks: how many gates share the matrix, side by side; each is drawn by itself.
     """
     init = _look_up("initializer", name, INITIALIZERS)
-    if blocks == 1:
-        return init
 
     def draw(shape, dtype):
         each = (*shape[:-1], shape[-1] // blocks)
-        return jnp.concatenate([init(each, dtype) for _ in range(blocks)], axis=-1)
+        wide = jnp.promote_types(dtype, jnp.float32)  # orthogonal matrices need it
+        parts = [init(each, wide) for _ in range(blocks)]
+        return jnp.concatenate(parts, axis=-1).astype(dtype)
 
     return draw
 

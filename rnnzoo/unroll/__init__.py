@@ -1,9 +1,11 @@
-"""The unroller."""
+"""Running a core over time: `unroll`, its fast ways and the obvious one that they are compared with.
 
-import haiku as hk
+The way of a step through this package: `trace` makes it a list of equations, `rewrite` takes joined
+gates apart, `plan` finds what really has to loop, and `deferred` runs it, with the weight gradients
+taken after the loop (`product`). `chunked` does so in rematerialised chunks; `reference` is the loop
+that all are compared with.
+"""
 
+from rnnzoo.unroll.unroll import STRATEGIES, unroll
 
-def unroll(core, inputs, state, *, time_major=True, reverse=False, return_all_states=False,
-           strategy="auto"):
-    """To be written."""
-    return hk.dynamic_unroll(core, inputs, state, time_major, reverse, return_all_states)
+__all__ = ["STRATEGIES", "unroll"]

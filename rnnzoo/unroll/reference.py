@@ -1,0 +1,16 @@
+"""The obvious way to unroll, which every other way is compared with."""
+
+import jax
+import jax.numpy as jnp
+
+
+def python_loop(step, inputs, state, reverse=False):
+    """Calls `output, state = step(inputs_t, state)` for one t after the other, in Python.
+
+    Args and returns as for `rnnzoo.unroll.deferred.scan`.
+    """
+    length = len(jax.tree.leaves(inputs)[0])
+    outputs = [None] * length
+    for t in reversed(range(length)) if reverse else range(length):
+        outputs[t], state = step(jax.tree.map(lambda a, t=t: a[t], inputs), state)
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *outputs), state
