@@ -59,7 +59,7 @@ def whole_epoch(model: LanguageModel, params: Params, T: int, L: int) -> Epoch:
     return epoch
 
 
-def one_jit_per_piece(model: LanguageModel, params: Params, T: int, L: int) -> Epoch:
+def one_jit_per_piece(model: LanguageModel, params: Params, T: int) -> Epoch:
     """A compiled call for each piece, its buffers donated."""
     step = jax.jit(workloads.update(model, OPTIMIZER), donate_argnums=0)
     start = model.initial_state(params, 1)
@@ -76,7 +76,7 @@ def one_jit_per_piece(model: LanguageModel, params: Params, T: int, L: int) -> E
     return epoch
 
 
-def the_exercise(model: LanguageModel, params: Params, T: int, L: int) -> Epoch:
+def the_exercise(model: LanguageModel, params: Params, T: int) -> Epoch:
     """The exercise's own loop: a compiled loss and its gradient, all else from Python."""
     gradient = jax.jit(jax.value_and_grad(functools.partial(workloads.loss, model), has_aux=True))
     start = model.initial_state(params, 1)
@@ -140,18 +140,20 @@ def measure(
     peer = haiku.language_model(lambda: haiku.Elman(hidden_size), V)
     params = jax.jit(peer.init)(jax.random.key(0))
     contenders = {
-        "rnnzoo": functools.partial(whole_epoch, ours),
+        "rnnzoo": functools.partial(whole_epoch, ours, L=L),
         "one jit per piece": functools.partial(one_jit_per_piece, peer),
         "the exercise": functools.partial(the_exercise, peer),
     }
 
     def first_epoch(make_epoch):
-        epoch = make_epoch(params, T, L)
+        epoch = make_epoch(params, T)
         return epoch, epoch(ids[: L + 1])
 
     first_calls, epochs, losses = {}, {}, {}
     for name, make_epoch in contenders.items():
-        first_calls[name], (epochs[name], loss) = first_call(lambda m=make_epoch: first_epoch(m))
+        first_calls[name], (epochs[name], loss) = first_call(
+            functools.partial(first_epoch, make_epoch)
+        )
         losses[name] = [loss]
     workloads.check_same(losses)
 

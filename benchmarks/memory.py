@@ -68,7 +68,7 @@ def measure(cell: str, hidden_size: int, batch_size: list[int], lengths: list[in
         }
         for B in batch_size
         for strategy in STRATEGIES
-        for T in sorted(lengths)
+        for T in sorted(set(lengths))
     ]
 
 
@@ -105,7 +105,7 @@ def main() -> None:
     plot(rows, path.with_suffix(".png"))
     report.show(
         f"Temporary memory of a gradient of {CELL.value}, MiB",
-        ["strategy", "B", *(f"T={T:,}" for T in sorted(LENGTHS.value))],
+        ["strategy", "B", *(f"T={T:,}" for T in sorted(set(LENGTHS.value)))],
         [
             (strategy, str(B), *(f"{size / 2**20:,.1f}" for size in line.values()))
             for (B, strategy), line in _lines(rows).items()

@@ -17,6 +17,8 @@ from rich.table import Table
 FOLDER = pathlib.Path(__file__).parent
 PACKAGES = ("jax", "jaxlib", "dm-haiku", "optax", "numpy", "torch")
 ENVIRONMENT = ("XLA_FLAGS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+# Other processes that wanted to run in the minute before: any at all make the figures noisy.
+LOAD_BEFORE = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
 def machine() -> dict[str, Any]:
@@ -31,7 +33,7 @@ def machine() -> dict[str, Any]:
         "versions": {package: _version(package) for package in PACKAGES},
         "x64": jax.config.jax_enable_x64,
         "environment": {name: os.environ.get(name) for name in ENVIRONMENT},
-        "load_average": _load_average(),
+        "load_average_before": LOAD_BEFORE,
     }
 
 
@@ -83,7 +85,10 @@ def show(title: str, columns: Sequence[str], lines: Sequence[Sequence[str]], pat
     console = Console(width=max(Console().width, 120))
     console.print(title)
     console.print(table)
-    console.print(f"{here['cpu']}, {here['cores']} cores, {here['devices'][0]}; written to {path}")
+    console.print(
+        f"{here['cpu']}, {here['cores']} cores, {here['devices'][0]}; load before: {LOAD_BEFORE}"
+    )
+    console.print(f"written to {path}")
 
 
 def _cpu_model() -> str:
@@ -97,11 +102,6 @@ def _cpu_model() -> str:
 def _cores() -> int:
     """The cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
-def _load_average() -> float | None:
-    """Processes that wanted to run in the last minute: far above one says the figures are noisy."""
-    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
 def _version(package: str) -> str | None:

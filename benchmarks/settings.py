@@ -1,5 +1,7 @@
 """The flags that benchmarks share, and the way each of them is started."""
 
+import os
+import pathlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -31,7 +33,7 @@ TRUNCATION = flags.DEFINE_integer(
     "truncation", 64, "T, the characters of a piece; gradients go no further back.", lower_bound=1
 )
 VOCABULARY_SIZE = flags.DEFINE_integer(
-    "vocabulary_size", 83, "V, the different characters.", lower_bound=2
+    "vocabulary_size", 83, "V, the different characters.", lower_bound=2, upper_bound=1_000_000
 )
 BATCH_SIZE = define_numbers("batch_size", [1, 32], "B, rows of text read side by side: a list.")
 ROUNDS = flags.DEFINE_integer(
@@ -46,6 +48,21 @@ _SHARED = (HIDDEN_SIZE, TRUNCATION, VOCABULARY_SIZE, BATCH_SIZE, ROUNDS)
 def values(used: Sequence[flags.FlagHolder]) -> dict[str, Any]:
     """The settings by the names of their flags."""
     return {flag.name: flag.value for flag in used}
+
+
+def _check_out() -> None:
+    """Refuses, before the work is done, an `--out` that could not be written after it."""
+    if OUT.value is None:
+        return
+    path = pathlib.Path(OUT.value)
+    if path.suffix != ".json":
+        raise UserError(f"--out={path}: give the path of a .json file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise UserError(f"--out={path}: its folder cannot be made ({e.strerror})") from e
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UserError(f"--out={path} cannot be written: give another path")
 
 
 def run(main: Callable[[], None], used: Sequence[flags.FlagHolder]) -> None:
@@ -67,6 +84,8 @@ def run(main: Callable[[], None], used: Sequence[flags.FlagHolder]) -> None:
         if not FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # JAX tells which devices it does not find
         try:
+            _check_out()
+            print("compiling, then timing ...", file=sys.stderr)
             main()
         except UserError as e:
             sys.exit(f"error: {e}")

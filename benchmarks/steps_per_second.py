@@ -18,6 +18,7 @@ import rnnzoo
 from benchmarks import report, settings, workloads
 from benchmarks.timing import first_call, interleave
 from rnnzoo import registry
+from rnnzoo.errors import UserError
 from rnnzoo.model import LanguageModel, Params, language_model
 from rnnzoo.sampler import sample
 from rnnzoo.vocabulary import Vocabulary
@@ -40,11 +41,12 @@ def works(
 ) -> dict[str, tuple[int, Callable[[], Any]]]:
     """The model's calls by kind of work, each with the time steps that it takes."""
     ids = workloads.random_piece(T, B, V)
+    inputs = ids[:-1]
     state = model.initial_state(params, B)
-    forward = jax.jit(model.apply)
+    forward, key = jax.jit(model.apply), jax.random.key(0)
     vocabulary = Vocabulary.of("".join(chr(ord(" ") + i) for i in range(V)))
     return {
-        "forward": (T, lambda: forward(params, jax.random.key(0), ids[:-1], state)),
+        "forward": (T, lambda: forward(params, key, inputs, state)),
         "training": (T, workloads.training_step(model, params, ids)),
         "sampling": (DRAWN, lambda: sample(model, params, vocabulary, length=DRAWN, count=B)),
     }
@@ -72,8 +74,10 @@ def measure(
       One row for each cell, batch size and kind of work.
 
     Raises:
-      UserError: an unknown cell.
+      UserError: an unknown cell, or none.
     """
+    if not cells:
+        raise UserError("no cell is named: give --cells=all or names with commas between")
     cells = rnnzoo.names() if "all" in cells else [registry.entry(cell).name for cell in cells]
     steps, calls, first_calls = {}, {}, {}
     for cell in cells:

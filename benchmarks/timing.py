@@ -1,4 +1,4 @@
-"""The timer: contenders take turns (A B C A B C ...): a drifting machine hurts all alike."""
+"""The timer: contenders take turns (A B C A B C ...), so that drift hurts all alike."""
 
 import math
 import time

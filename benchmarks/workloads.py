@@ -10,6 +10,8 @@ import optax
 from rnnzoo.loss import cross_entropy
 from rnnzoo.model import LanguageModel, Params, State
 
+CLIPPED_ADAM = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
+
 
 def random_piece(length: int, batch_size: int, vocabulary_size: int) -> jax.Array:
     """Ids of T + 1 characters: inputs are the first T, targets the last. Shape [T + 1, B]."""
@@ -27,11 +29,6 @@ def loss(model: LanguageModel, params: Params, ids: jax.Array, state: State):
     """Nats per character on ids [T + 1, B], and the state after it."""
     logits, state = model.apply(params, jax.random.key(0), ids[:-1], state)
     return cross_entropy(logits, ids[1:]), state
-
-
-def clipped_adam() -> optax.GradientTransformation:
-    """The optimiser of the training steps."""
-    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
 
 
 def update(model: LanguageModel, optimizer: optax.GradientTransformation) -> Callable:
@@ -57,9 +54,8 @@ def training_step(model: LanguageModel, params: Params, ids: jax.Array) -> Calla
       params: where it starts; they are copied.
       ids: the piece, shape [T + 1, B].
     """
-    optimizer = clipped_adam()
-    step = jax.jit(update(model, optimizer), donate_argnums=0)
-    carry = copy((params, optimizer.init(params), model.initial_state(params, ids.shape[1])))
+    step = jax.jit(update(model, CLIPPED_ADAM), donate_argnums=0)
+    carry = copy((params, CLIPPED_ADAM.init(params), model.initial_state(params, ids.shape[1])))
 
     def call():
         nonlocal carry

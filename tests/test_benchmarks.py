@@ -226,6 +226,7 @@ def test_memory(run, tmp_path):
     "arguments, message",
     [
         (["steps_per_second", "--cells=elmn"], "error: no cell is named 'elmn': did you mean"),
+        (["memory", "--out=plot.png"], "error: --out=plot.png: give the path of a .json file"),
         (["exercise", "--batch_size=2"], "--batch_size has no meaning for this benchmark"),
     ],
 )
