@@ -16,9 +16,11 @@ def save(path: str | os.PathLike, params: Params) -> None:
     Raises:
       UserError: the folder cannot be written.
     """
+    path = pathlib.Path(path).absolute()
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)  # orbax would wait minutes for it
         with ocp.StandardCheckpointer() as checkpointer:
-            checkpointer.save(pathlib.Path(path).absolute(), params, force=True)
+            checkpointer.save(path, params, force=True)
     except OSError as e:
         raise UserError(f"the parameters cannot be saved in {str(path)!r}: {e.strerror}") from e
 

@@ -77,7 +77,8 @@ def _one_line_errors():
         sys.exit(130)
 
 
-def _parse(argv: list[str]) -> Arguments:
+def parse(argv: list[str]) -> Arguments:
+    """Reads the command line; --help is answered here."""
     if {"--help", "-help", "-h", "-?"} & set(argv):
         print(command_line.help_text())
         sys.exit(0)
@@ -87,7 +88,7 @@ def _parse(argv: list[str]) -> Arguments:
 
 def run() -> None:
     """The console script."""
-    app.run(main, flags_parser=_parse)
+    app.run(main, flags_parser=parse)
 
 
 if __name__ == "__main__":

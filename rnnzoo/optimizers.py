@@ -7,8 +7,10 @@ import optax
 
 from rnnzoo.errors import UserError, did_you_mean
 
-# They take a learning rate, but more than gradients at a step, or are no optimisers by themselves.
-_UNFIT = {"lbfgs", "noisy_sgd", "scale_by_learning_rate", "scale_by_rprop"}
+# They take a learning rate first, but no schedule, need more than gradients at a step, are
+# deprecated, or are only parts of an optimiser.
+_UNFIT = {"rprop", "sm3", "lbfgs", "noisy_sgd", "optimistic_adam"}
+_UNFIT |= {"scale_by_learning_rate", "scale_by_rprop"}
 
 
 def names() -> list[str]:
@@ -17,6 +19,7 @@ def names() -> list[str]:
         name
         for name, f in inspect.getmembers(optax, inspect.isfunction)
         if next(iter(inspect.signature(f).parameters), None) == "learning_rate"
+        and not name.startswith("_")
         and name not in _UNFIT
     )
 

@@ -93,7 +93,7 @@ def make_model(config: ConfigDict, vocabulary_size: int) -> LanguageModel:
     Raises:
       UserError: a cell, module or option that does not exist, or does not fit.
     """
-    for module in config.cell.modules:
+    for module in dict.fromkeys(config.cell.modules):
         registry.load_module(module)
     names = [name.strip() for name in config.cell.name.split(",")]
     cell = config.cell

@@ -72,8 +72,8 @@ def update(
     (loss, h), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
     steps, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
 
-    # A NaN or infinity anywhere makes this sum one too; then no parameter moves.
-    finite = jnp.isfinite(loss + optax.global_norm(gradient) + optax.global_norm(steps))
+    # After a NaN or infinity, no parameter moves.
+    finite = _all_finite((loss, gradient, steps))
     steps = jax.tree.map(lambda step: jnp.where(finite, step, 0), steps)
 
     characters = jnp.where(finite, piece.weights.sum(), 0)
@@ -87,6 +87,10 @@ def update(
         characters=state.characters + characters,
         finite=finite,
     )
+
+
+def _all_finite(tree) -> jax.Array:
+    return functools.reduce(jnp.logical_and, [jnp.isfinite(a).all() for a in jax.tree.leaves(tree)])
 
 
 @functools.partial(

@@ -1,0 +1,56 @@
+import io
+import json
+import math
+
+import pytest
+from rich.console import Console
+
+from rnnzoo.report import Report, draw_curves
+
+
+def report_on(folder, terminal):
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=100, highlight=False, markup=False)
+    with Report(folder, epochs=20, pieces=4, console=console) as report:
+        report.progress(1, 4)
+        row = report.record(1, math.log(2), 1234.5, validation=2 * math.log(2))
+        report.log(row, ["[b]one\ntwo", "three"])
+        report.progress(2, 2)
+        report.record(2, 0.5, 1000.0)
+        during = (folder / "metrics.jsonl").read_text()  # rows are there before the end
+    return out.getvalue(), during
+
+
+def test_lines_for_a_person_and_rows_for_a_program(tmp_path):
+    out, metrics = report_on(tmp_path, terminal=False)
+    assert out == (
+        "epoch  1/20  loss 0.693 nats = 1.000 bpc  validation 2.000 bpc  1,234 characters/s\n"
+        "  | [b]one\n  | two\n  | three\n"
+    )
+    first, second = map(json.loads, metrics.splitlines())
+    assert first == {
+        "epoch": 1,
+        "loss": math.log(2),
+        "bpc": 1.0,
+        "chars_per_second": 1234.5,
+        "validation_loss": 2 * math.log(2),
+        "validation_bpc": 2.0,
+    }
+    assert second.keys() == {"epoch", "loss", "bpc", "chars_per_second"}
+    assert (
+        tmp_path / "samples.txt"
+    ).read_text() == "--- epoch 1\n[b]one\ntwo\n--- epoch 1\nthree\n"
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_terminal_has_a_progress_bar_too(tmp_path):
+    out, _ = report_on(tmp_path, terminal=True)
+    assert "2/20" in out and "%" in out and "loss 0.693" in out
+
+
+@pytest.mark.parametrize("count", [1, 49, 120])
+def test_curves_of_any_length(tmp_path, count):
+    rows = [{"epoch": e, "loss": 1 / e} for e in range(1, count + 1)]
+    rows[-1]["validation_loss"] = 1.0
+    draw_curves(rows, tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 5000
