@@ -55,7 +55,8 @@ def language_model(
 
         def apply(ids, state):
             h, state = unroll(core, embed(ids), state, strategy=strategy)
-            return readout(h), state
+            logits = readout(h.reshape(-1, h.shape[-1]))  # as one matrix: faster to differentiate
+            return logits.reshape(*ids.shape, vocabulary_size), state
 
         def init():
             return apply(jax.numpy.zeros((1, 1), int), core.initial_state(1))

@@ -19,7 +19,7 @@ from jax.extend.core import JaxprEqn, Literal, Var
 from rnnzoo.unroll.plan import CHEAP, Loop, plan
 from rnnzoo.unroll.product import Product, tapped
 from rnnzoo.unroll.rewrite import rewrite
-from rnnzoo.unroll.trace import Step, evaluate, read, trace, variables
+from rnnzoo.unroll.trace import Step, bind, evaluate, read, trace, variables
 
 
 def scan(step: Callable, inputs: Any, state: Any, reverse: bool = False) -> tuple[Any, Any]:
@@ -67,25 +67,22 @@ class _Values:
 
     def evaluate(self, eqns: list[JaxprEqn]) -> None:
         """Runs equations once or, those that read a sequence, for all time steps together."""
-        once, every, known = [], [], set(self.over_time)
         for e in eqns:
-            if known.isdisjoint(variables(e.invars)):
-                once.append(e)
+            if self.over_time.keys().isdisjoint(variables(e.invars)):
+                evaluate([e], self.fixed)
             else:
-                every.append(e)
-                known.update(e.outvars)
-        evaluate(once, self.fixed)
-        made = [v for e in every for v in e.outvars]
-        sources = [v for v in self.over_time if any(v in e.invars for e in every)]
+                self.over_time.update(zip(e.outvars, self._for_all_times(e), strict=True))
 
-        def at_one_time(*values):
-            env = self.fixed | dict(zip(sources, values, strict=True))
-            evaluate(every, env)
-            return [env[v] for v in made]
-
-        if every:
-            results = jax.vmap(at_one_time)(*(self.over_time[v] for v in sources))
-            self.over_time.update(zip(made, results, strict=True))
+    def _for_all_times(self, eqn: JaxprEqn) -> list[jax.Array]:
+        product = Product.of(eqn, self.fixed)
+        if product:
+            w, xs = self.fixed[product.weight], self.over_time[product.operand]
+            return [product.over_time(w, xs)]
+        known = self.fixed | self.over_time
+        axes = [0 if variables([v]) and v in self.over_time else None for v in eqn.invars]
+        return jax.vmap(lambda *operands: bind(eqn, operands), in_axes=axes)(
+            *(read(known, v) for v in eqn.invars)
+        )
 
     def sequence(self, atom) -> jax.Array:
         """A variable's or literal's values over time."""
@@ -118,11 +115,34 @@ class _Recurrence:
         self.shared = [v for v in fixed if v in reads]
         reads.update(p.operand for p in self.products)
         self.inputs = [v for v in over_time if v in reads]
+        self.addends = self._addends()
+        operands = list(dict.fromkeys(p.operand for p in self.products))
+        # h_{t-1} for all t is read off h_t, where that is at hand, rather than kept too.
+        after = zip(loop.state, loop.next_state, strict=True)
+        self.shifted = [v for v, a in after if v in operands and a in loop.emitted]
+        self.kept = [v for v in operands if v not in self.shifted]
         self.values = (
             [fixed[p.weight] for p in self.products],
             [fixed[v] for v in self.shared],
             [over_time[v] for v in self.inputs],
         )
+
+    def _addends(self) -> dict[int, int]:
+        """Products by position to the input, by position, that is only ever added to their result.
+
+        The cotangents of the two are the same, so that the product's tap serves the input too.
+        """
+        reads = [v for e in self.loop.body for v in variables(e.invars)]
+        reads += [*variables(self.loop.next_state), *self.loop.emitted]
+        found = {}
+        for e in self.loop.body:
+            if e.primitive.name != "add" or any(reads.count(v) != 1 for v in variables(e.invars)):
+                continue
+            for i, p in enumerate(self.products):
+                for result, other in (e.invars, e.invars[::-1]):
+                    if result is p.result and other in self.inputs and other.aval == result.aval:
+                        found[i] = self.inputs.index(other)
+        return found
 
     def run(self, state: list) -> tuple[list, list]:
         """The emitted sequences and the final state."""
@@ -136,7 +156,10 @@ class _Recurrence:
         twins = [p.twin(w) for p, w in zip(self.products, weights, strict=True)]
         leaves, structure = jax.tree.flatten(others)
         leaves_dot = jax.tree.leaves(others_dot, is_leaf=_is_zero)
-        moving = [i for i, dot in enumerate(leaves_dot) if not _is_zero(dot)]
+        addend = {i: len(self.shared) + k for i, k in self.addends.items()}
+        moving = [
+            i for i, dot in enumerate(leaves_dot) if not _is_zero(dot) and i not in addend.values()
+        ]
 
         def sweep(taps, moved):
             now = dict(enumerate(leaves)) | dict(zip(moving, moved, strict=True))
@@ -147,17 +170,29 @@ class _Recurrence:
             jnp.zeros((self.length, *p.result.aval.shape), p.result.aval.dtype)
             for p in self.products
         ]
-        results, linear, operands = jax.linearize(
+        results, linear, kept = jax.linearize(
             sweep, taps, [leaves[i] for i in moving], has_aux=True
         )
-        taps_dot = [
-            zeros if _is_zero(dot) else p.over_time(dot, xs)
-            for p, dot, xs, zeros in zip(self.products, weights_dot, operands, taps, strict=True)
-        ]
+        operands = self._operands(results[0], others[-1], kept)
+        taps_dot = []
+        for i, (p, dot, zeros) in enumerate(zip(self.products, weights_dot, taps, strict=True)):
+            parts = [] if _is_zero(dot) else [p.over_time(dot, operands[p.operand])]
+            if i in addend and not _is_zero(leaves_dot[addend[i]]):
+                parts.append(leaves_dot[addend[i]])
+            taps_dot.append(sum(parts[1:], parts[0]) if parts else zeros)
         return results, linear(taps_dot, [leaves_dot[i] for i in moving])
 
+    def _operands(self, emitted, state, kept) -> dict[Var, jax.Array]:
+        """The products' operands at every step."""
+        operands = dict(zip(self.kept, kept, strict=True))
+        for v, start, after in zip(self.loop.state, state, self.loop.next_state, strict=True):
+            if v in self.shifted:
+                sequence = emitted[self.loop.emitted.index(after)]
+                operands[v], _ = _shift(sequence, start, self.reverse)
+        return operands
+
     def _sweep(self, weights, others, twins=None, taps=None):
-        """The loop: its results and, where there are taps, each product's operand at every step."""
+        """The loop: its results and, where there are taps, the sequences of operands to be kept."""
         shared, inputs, state = others
         taps = taps or []
 
@@ -180,15 +215,15 @@ class _Recurrence:
 
             evaluate(self.loop.body, env, with_tap)
             after = [read(env, a) for a in self.loop.next_state]
-            operands = [env[p.operand] for p, *_ in tap_of.values()]
-            return after, ([env[v] for v in self.loop.emitted], operands)
+            kept = [env[v] for v in self.kept] if taps else []
+            return after, ([env[v] for v in self.loop.emitted], kept)
 
         if taps:
             step = jax.checkpoint(step, prevent_cse=False, policy=_is_saved)
-        after, (emitted, operands) = jax.lax.scan(
+        after, (emitted, kept) = jax.lax.scan(
             step, state, (inputs, taps), self.length, self.reverse
         )
-        return (emitted, after), operands
+        return (emitted, after), kept
 
 
 def _is_zero(tangent) -> bool:

@@ -51,7 +51,12 @@ def _split_products(step: Step) -> Step:
 
 def _cut_results(step: Step) -> Step:
     depends = state_dependence(step)
-    made_by = {v: e for e in step.eqns for v in e.outvars}
+    made_by = {  # what is worth looking into: what depends on no state can be cut as a whole
+        v: e
+        for e in step.eqns
+        for v in e.outvars
+        if v in depends or e.primitive is P.broadcast_in_dim_p
+    }
     cut = {e.outvars[0] for e in step.eqns if _is_cut(e) and e.invars[0] in depends}
 
     def rule(eqn, operands, env):

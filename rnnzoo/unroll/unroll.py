@@ -44,7 +44,8 @@ def unroll(
       reverse: run from the last time step to the first; outputs stay in the order of the inputs.
       return_all_states: return the state after every step instead of the last one.
       strategy:
-        'auto': 'deferred', or 'plain' for a core that keeps Haiku state or has side effects.
+        'auto': 'deferred', but 'python' for T = 1, and 'plain' for a core that keeps Haiku state or
+          has side effects.
         'deferred': loop over only what is recurrent, and take weight gradients after the loop; see
           `rnnzoo.unroll.deferred`. Forward mode and higher derivatives work.
         'chunked': the same in chunks that the backward pass runs again, for long sequences: memory
@@ -75,9 +76,12 @@ def unroll(
             strategy = "plain"
         else:
             step, inputs = _with_keys(step, inputs, length)
+    chosen = strategy
+    if strategy == "auto":
+        chosen = "deferred" if length > 1 else "python"  # a single step is no loop
     try:
-        run = STRATEGIES["deferred" if strategy == "auto" else strategy]
-        with _refusing_haiku_state(strategy):
+        run = STRATEGIES[chosen]
+        with _refusing_haiku_state(chosen):
             outputs, state = run(step, inputs, state, reverse=reverse)
     except CannotTrace as e:
         if strategy != "auto":
