@@ -9,6 +9,7 @@ from typing import Any
 from absl import app, flags, logging
 
 from rnnzoo.errors import UserError
+from rnnzoo.host_memory import keep_freed_memory
 
 FLAGS = flags.FLAGS
 
@@ -90,4 +91,5 @@ def run(main: Callable[[], None], used: Sequence[flags.FlagHolder]) -> None:
         except UserError as e:
             sys.exit(f"error: {e}")
 
+    keep_freed_memory()  # for all contenders alike
     app.run(checked)

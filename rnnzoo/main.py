@@ -4,12 +4,13 @@ import contextlib
 import shlex
 import sys
 
-from absl import app
+from absl import app, logging
 
 from rnnzoo import command_line, runs, sampler
 from rnnzoo import config as configs
 from rnnzoo.command_line import Arguments
 from rnnzoo.errors import UserError
+from rnnzoo.host_memory import keep_freed_memory
 from rnnzoo.loss import bits_per_character
 
 
@@ -88,6 +89,8 @@ def parse(argv: list[str]) -> Arguments:
 
 def run() -> None:
     """The console script."""
+    logging.set_verbosity(logging.WARNING)  # JAX tells which devices it does not find
+    keep_freed_memory()
     app.run(main, flags_parser=parse)
 
 

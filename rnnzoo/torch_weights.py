@@ -3,7 +3,7 @@
 | ours | torch.nn | weights |
 |---|---|---|
 | `elman` | `RNN` | `U.w`, `W.w` transposed; b = bias_ih + bias_hh |
-| `gru`, reset after | `GRU` | gates (r, z, n) in both; the sum of the biases but for n, where bias_hh is c_n |
+| `gru`, reset after | `GRU` | gates (r, z, n) in both; biases summed but for n, whose bias_hh is c_n |
 | `lstm` | `LSTM` | gates (i, f, g, o) in both; b = bias_ih + bias_hh |
 
 Torch has two biases where only their sum matters; they are summed on the way in, and on the way out the
@@ -60,7 +60,10 @@ def from_torch(
 
 
 def to_torch(
-    cell: str, params: Mapping[str, Mapping[str, np.ndarray]], layer: int = 0, module: str | None = None
+    cell: str,
+    params: Mapping[str, Mapping[str, np.ndarray]],
+    layer: int = 0,
+    module: str | None = None,
 ) -> dict[str, np.ndarray]:
     """Our cell's parameters as one layer of a torch.nn.RNN, GRU or LSTM; the inverse of `from_torch`.
 
@@ -83,7 +86,9 @@ def to_torch(
     if cell == "gru":
         own = _take(params, module)
         if "c_n" not in own:
-            raise UserError("torch.nn.GRU has its reset after the product: no counterpart of 'before'")
+            raise UserError(
+                "torch.nn.GRU has its reset after the product: no counterpart of 'before'"
+            )
         w_hh = np.asarray(own["W"])
         b_hh[-(len(b_hh) // gates) :] = own["c_n"]
     else:
@@ -98,7 +103,9 @@ def to_torch(
 
 def _gates(cell: str) -> int:
     if cell not in GATES:
-        raise UserError(f"no torch.nn layer is the counterpart of {cell!r}: {did_you_mean(cell, GATES)}")
+        raise UserError(
+            f"no torch.nn layer is the counterpart of {cell!r}: {did_you_mean(cell, GATES)}"
+        )
     return GATES[cell]
 
 

@@ -78,7 +78,9 @@ def test_round_trip(cell):
         "bias_ih_l1": rng.normal(size=gates * H),
         "bias_hh_l1": np.zeros(gates * H),
     }
-    back = to_torch(cell, from_torch(cell, weights, layer=1, module="a/~/b"), layer=1, module="a/~/b")
+    back = to_torch(
+        cell, from_torch(cell, weights, layer=1, module="a/~/b"), layer=1, module="a/~/b"
+    )
     assert back.keys() == weights.keys()
     for k in back:
         np.testing.assert_array_equal(back[k], weights[k])
