@@ -133,14 +133,14 @@ def test_one_core_is_not_shared_between_layers():
 
 
 def test_cells_from_a_module_of_the_working_folder(tmp_path, monkeypatch, x):
-    (tmp_path / "my_cells.py").write_text(
+    (tmp_path / "cells_of_mine.py").write_text(
         "import haiku as hk, rnnzoo\nrnnzoo.register('from_module')(hk.GRU)\n"
     )
     (tmp_path / "no_cells.py").write_text("x = 1\n")
     (tmp_path / "broken_cells.py").write_text("1 / 0\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    assert registry.load_module("my_cells") == ["from_module"]
+    assert registry.load_module("cells_of_mine") == ["from_module"]
     assert run(lambda: rnnzoo.make("from_module", 5), x)[0].shape == (3, 2, 5)
     with pytest.raises(UserError, match="registers no cell"):
         registry.load_module("no_cells")

@@ -11,8 +11,9 @@ from jax.sharding import Mesh, PartitionSpec
 
 import rnnzoo
 from rnnzoo.errors import UserError
+from rnnzoo.unroll.chunked import _chunk_size
 
-T, B, D, H = 5, 3, 4, 5
+T, B, D, H = 7, 3, 4, 5  # 7 steps are chunks of 2, 2, 2 and 1
 
 
 class Tied(hk.RNNCore):
@@ -358,3 +359,8 @@ def test_errors_are_one_clear_line(core, inputs, options, message):
     with pytest.raises(UserError, match=message) as e:
         rnnzoo.unroll(core, inputs, jnp.zeros(2), **options)
     assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("length, size", [(1, 1), (7, 2), (64, 8), (8192, 128), (20, 4), (101, 10)])
+def test_chunks_of_about_the_square_root(length, size):
+    assert _chunk_size(length) == size

@@ -2,6 +2,7 @@
 
 import haiku as hk
 import jax.numpy as jnp
+
 import rnnzoo
 
 
