@@ -84,7 +84,7 @@ def test_register_any_core_of_haiku_or_a_function(x):
 
 def test_a_name_is_taken_once():
     rnnzoo.register("mine")(hk.GRU)
-    with pytest.raises(UserError, match="'mine' is registered already.*GRU: choose another name"):
+    with pytest.raises(UserError, match=r"'mine' is registered already.*GRU: choose another name"):
         rnnzoo.register("mine")(hk.LSTM)
     with pytest.raises(UserError, match="'elman' is registered already"):
         rnnzoo.register("elman")(registry.entry("elman").factory)
