@@ -31,7 +31,8 @@ from rnnzoo.unroll.trace import (
 
 CHEAP = frozenset(
     "add sub mul neg max min select_n square integer_pow convert_element_type reduce_sum slice split "
-    "concatenate broadcast_in_dim reshape transpose squeeze pad iota copy add_any".split()
+    "concatenate broadcast_in_dim reshape transpose squeeze pad iota copy add_any "
+    "eq ne lt le gt ge and or not stop_gradient".split()
 )
 
 
