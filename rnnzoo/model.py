@@ -1,5 +1,6 @@
 """The character-level language model: embed, unroll the cell, read out."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -48,13 +49,16 @@ def language_model(
         core = make_core()
         readout = hk.Linear(vocabulary_size, name="readout")
 
-        def embed(ids):
-            if embedding_size == 0:
-                return jax.nn.one_hot(ids, vocabulary_size)
-            return hk.Embed(vocabulary_size, embedding_size, name="embedding")(ids)
+        if embedding_size:
+            embed = hk.Embed(vocabulary_size, embedding_size, name="embedding")
+        else:
+            embed = functools.partial(jax.nn.one_hot, num_classes=vocabulary_size)
+
+        def step(ids, state):  # so that `unroll` sees that x is one-hot, and looks rows up instead
+            return core(embed(ids), state)
 
         def apply(ids, state):
-            h, state = unroll(core, embed(ids), state, strategy=strategy)
+            h, state = unroll(step, ids, state, strategy=strategy)
             logits = readout(h.reshape(-1, h.shape[-1]))  # as one matrix: faster to differentiate
             return logits.reshape(*ids.shape, vocabulary_size), state
 

@@ -364,3 +364,24 @@ def test_errors_are_one_clear_line(core, inputs, options, message):
 @pytest.mark.parametrize("length, size", [(1, 1), (7, 2), (64, 8), (8192, 128), (20, 4), (101, 10)])
 def test_chunks_of_about_the_square_root(length, size):
     assert _chunk_size(length) == size
+
+
+def test_one_hot_inputs_are_looked_up():
+    """The same numbers as with products, and none of the inputs' products in the forward pass."""
+    ids = jnp.array([[0, 3], [1, -1], [9, 2], [2, 2]])  # two are outside of the four
+
+    def run(ids, strategy):
+        core = rnnzoo.make("gru", H)
+        step = lambda ids, h: core(jax.nn.one_hot(ids, D), h)  # noqa: E731
+        return rnnzoo.unroll(step, ids, core.initial_state(2), strategy=strategy)[0]
+
+    fast = hk.transform(functools.partial(run, strategy="deferred"))
+    slow = hk.transform(functools.partial(run, strategy="plain"))
+    params = jax.tree.map(lambda a: a.astype(float) + 0.05, fast.init(jax.random.key(0), ids))
+
+    def loss(model):
+        return lambda p: jnp.sum(jnp.sin(model.apply(p, None, ids)))
+
+    assert_same(jax.value_and_grad(loss(fast))(params), jax.value_and_grad(loss(slow))(params))
+    text = str(jax.make_jaxpr(lambda p: fast.apply(p, None, ids))(params))
+    assert "gather" in text and text.count("dot_general") == 3  # the gates' products with h

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import JaxprEqn, Literal, Var
 
+from rnnzoo.unroll.one_hot import lookup, one_hot_ids
 from rnnzoo.unroll.plan import CHEAP, Loop, plan
 from rnnzoo.unroll.product import Product, tapped
 from rnnzoo.unroll.rewrite import rewrite
@@ -64,6 +65,7 @@ class _Values:
         self.fixed: dict[Var, Any] = dict(step.consts)
         self.over_time: dict[Var, jax.Array] = dict(zip(step.inputs, inputs, strict=True))
         self.length = length
+        self.one_hot = one_hot_ids(step.eqns)
 
     def evaluate(self, eqns: list[JaxprEqn]) -> None:
         """Runs equations once or, those that read a sequence, for all time steps together."""
@@ -76,8 +78,10 @@ class _Values:
     def _for_all_times(self, eqn: JaxprEqn) -> list[jax.Array]:
         product = Product.of(eqn, self.fixed)
         if product:
-            w, xs = self.fixed[product.weight], self.over_time[product.operand]
-            return [product.over_time(w, xs)]
+            w = self.fixed[product.weight]
+            if product.rows is not None and self.one_hot.get(product.operand) in self.over_time:
+                return [lookup(w, self.over_time[self.one_hot[product.operand]])]
+            return [product.over_time(w, self.over_time[product.operand])]
         known = self.fixed | self.over_time
         axes = [0 if variables([v]) and v in self.over_time else None for v in eqn.invars]
         return jax.vmap(lambda *operands: bind(eqn, operands), in_axes=axes)(
