@@ -11,6 +11,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 import rnnzoo
 from rnnzoo.errors import UserError
+from rnnzoo.unroll import product
 from rnnzoo.unroll.chunked import _chunk_size
 
 T, B, D, H = 7, 3, 4, 5  # 7 steps are chunks of 2, 2, 2 and 1
@@ -58,6 +59,19 @@ class Noisy(hk.RNNCore):
         return jnp.zeros((H,) if batch_size is None else (batch_size, H))
 
 
+class SeparateGates(hk.RNNCore):
+    """Gates that are layers of their own, of several sizes, and one that reads something else."""
+
+    def __call__(self, x, h):
+        f, i = (jax.nn.sigmoid(hk.Linear(H)(x) + hk.Linear(H)(h)) for _ in range(2))
+        s = hk.Linear(1)(h)
+        h = f * h + i * jnp.tanh(hk.Linear(H)(f * h) + s)
+        return h[..., :2], h
+
+    def initial_state(self, batch_size):
+        return jnp.zeros((H,) if batch_size is None else (batch_size, H))
+
+
 CORES = {
     **{name: functools.partial(rnnzoo.make, name, H) for name in rnnzoo.names()},
     "gru before": lambda: rnnzoo.make("gru", H, reset="before"),
@@ -73,6 +87,7 @@ CORES = {
     "tied": Tied,
     "matrix": Matrix,
     "noisy": Noisy,
+    "separate gates": SeparateGates,
 }
 
 
@@ -139,6 +154,15 @@ def test_without_a_batch_in_reverse_with_all_states(name, strategy):
     options = {"batch": None, "reverse": True, "return_all_states": True}
     expected = value_and_gradients(name, "python", **options)
     assert_same(value_and_gradients(name, strategy, **options), expected)
+
+
+@pytest.mark.parametrize("batch", [None, 1])
+@pytest.mark.parametrize("name", ["lstm", "separate gates"])
+def test_a_single_row_reads_a_large_weight_in_parts(name, batch, monkeypatch):
+    expected = value_and_gradients(name, "python", batch)
+    monkeypatch.setattr(product, "ONE_CORE", 0)
+    monkeypatch.setattr(product, "PARTS", 5)  # divides H
+    assert_same(value_and_gradients(name, "deferred", batch), expected)
 
 
 @pytest.mark.parametrize("name", ["hk.ResetCore", "noisy", "matrix"])
@@ -268,28 +292,36 @@ def test_plain_functions_need_no_transform():
     np.testing.assert_allclose(state, x.sum(0))
 
 
-def test_what_needs_no_state_leaves_the_loop():
-    """A stack's loops hold one product each: the input projections are outside, for all T at once."""
+def loops_of(make_core):
+    """The scans of an unroll, and the shapes of the weights in each."""
     x = inputs_for("hk.LSTM", B)
-    model = build(lambda: hk.DeepRNN([hk.LSTM(H), hk.LSTM(H)]), B)
+    model = build(make_core, B)
     params = model.init(jax.random.key(0), x)
-    jaxpr = jax.make_jaxpr(lambda p: model.apply(p, None, x))(params).jaxpr
 
-    def equations(jaxpr):
+    def scans(jaxpr):
         for e in jaxpr.eqns:
-            yield e
+            if e.primitive.name == "scan":
+                yield e
+                continue
             for inner in map(lambda p: getattr(p, "jaxpr", p), e.params.values()):
-                if hasattr(inner, "eqns") and e.primitive.name != "scan":
-                    yield from equations(inner)
+                if hasattr(inner, "eqns"):
+                    yield from scans(inner)
 
-    scans = [e for e in equations(jaxpr) if e.primitive.name == "scan"]
-    shapes = [
-        [q.invars[1].aval.shape for q in e.params["jaxpr"].jaxpr.eqns if "dot" in q.primitive.name]
-        for e in scans
-    ]
-    assert shapes == [[(H, H)] * 4] * 2  # one per gate: no weight of the inputs among them
-    scanned = {v.aval.shape for e in scans for v in e.invars}
-    assert (T, B, D) not in scanned
+    loops = list(scans(jax.make_jaxpr(lambda p: model.apply(p, None, x))(params).jaxpr))
+    bodies = [loop.params["jaxpr"].jaxpr.eqns for loop in loops]
+    return loops, [[q.invars[1].aval.shape for q in b if "dot" in q.primitive.name] for b in bodies]
+
+
+def test_what_needs_no_state_leaves_the_loop():
+    """A stack's loops hold a single product: the input projections are outside, for all T at once."""
+    loops, weights = loops_of(lambda: hk.DeepRNN([hk.LSTM(H), hk.LSTM(H)]))
+    assert weights == [[(H, 4 * H)]] * 2  # of all gates: no weight of the inputs among them
+    assert (T, B, D) not in {v.aval.shape for loop in loops for v in loop.invars}
+
+
+def test_gates_of_one_operand_are_one_product_however_they_are_written():
+    _, weights = loops_of(SeparateGates)
+    assert weights == [[(H, 2 * H + 1), (H, H)]]  # f, i and s read h; the last reads f * h
 
 
 def test_a_matrix_state_is_not_kept_for_every_step():
@@ -384,4 +416,4 @@ def test_one_hot_inputs_are_looked_up():
 
     assert_same(jax.value_and_grad(loss(fast))(params), jax.value_and_grad(loss(slow))(params))
     text = str(jax.make_jaxpr(lambda p: fast.apply(p, None, ids))(params))
-    assert "gather" in text and text.count("dot_general") == 3  # the gates' products with h
+    assert "gather" in text and text.count("dot_general[") == 1  # the gates' product with h

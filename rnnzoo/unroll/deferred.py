@@ -18,7 +18,7 @@ from jax.extend.core import JaxprEqn, Literal, Var
 
 from rnnzoo.unroll.one_hot import lookup, one_hot_ids
 from rnnzoo.unroll.plan import CHEAP, Loop, plan
-from rnnzoo.unroll.product import Product, tapped
+from rnnzoo.unroll.product import Product, Siblings, tapped
 from rnnzoo.unroll.rewrite import rewrite
 from rnnzoo.unroll.trace import Step, bind, evaluate, read, trace, variables
 
@@ -113,6 +113,7 @@ class _Recurrence:
         self.loop, self.length, self.reverse = loop, values.length, reverse
         fixed, over_time = values.fixed, values.over_time
         self.products = [p for e in loop.body if (p := Product.of(e, fixed))]
+        self.families = Siblings.among(self.products)
         results = {p.result for p in self.products}
         others = [e for e in loop.body if results.isdisjoint(e.outvars)]
         reads = {v for e in others for v in variables(e.invars)}.union(variables(loop.next_state))
@@ -157,7 +158,6 @@ class _Recurrence:
     def _jvp(self, primals, tangents):
         weights, *others = primals
         weights_dot, *others_dot = tangents
-        twins = [p.twin(w) for p, w in zip(self.products, weights, strict=True)]
         leaves, structure = jax.tree.flatten(others)
         leaves_dot = jax.tree.leaves(others_dot, is_leaf=_is_zero)
         addend = {i: len(self.shared) + k for i, k in self.addends.items()}
@@ -168,7 +168,7 @@ class _Recurrence:
         def sweep(taps, moved):
             now = dict(enumerate(leaves)) | dict(zip(moving, moved, strict=True))
             others = jax.tree.unflatten(structure, now.values())
-            return self._sweep(weights, others, twins, taps)
+            return self._sweep(weights, others, taps)
 
         taps = [
             jnp.zeros((self.length, *p.result.aval.shape), p.result.aval.dtype)
@@ -195,10 +195,12 @@ class _Recurrence:
                 operands[v], _ = _shift(sequence, start, self.reverse)
         return operands
 
-    def _sweep(self, weights, others, twins=None, taps=None):
+    def _sweep(self, weights, others, taps=None):
         """The loop: its results and, where there are taps, the sequences of operands to be kept."""
         shared, inputs, state = others
-        taps = taps or []
+        weight_of = {p.result: w for p, w in zip(self.products, weights, strict=True)}
+        prepared = {f: f.prepare([weight_of[v] for v in f.results]) for f in self.families}
+        family_of = {v: f for f in self.families for v in f.results}
 
         def step(state, inputs_and_taps):
             inputs, taps = inputs_and_taps
@@ -206,18 +208,20 @@ class _Recurrence:
             env |= zip(self.shared, shared, strict=True)
             env |= zip(self.inputs, inputs, strict=True)
             env |= zip(self.loop.state, state, strict=True)
-            tap_of = {
-                p.result: (p, *a)
-                for p, *a in zip(self.products, weights, twins or [], taps, strict=False)
-            }
+            tap_of = dict(zip(weight_of, taps or [], strict=False))
+            made = {}
 
-            def with_tap(eqn, operands):
-                if eqn.outvars[0] not in tap_of:
-                    return None
-                product, w, twin, tap = tap_of[eqn.outvars[0]]
-                return [tapped(product, w, twin, operands[1 - product.side], tap)]
+            def product(eqn, operands):
+                v = eqn.outvars[0]
+                if v in family_of and v not in made:
+                    family = family_of[v]
+                    x, w = env[family.first.operand], prepared[family]
+                    own_taps = [tap_of[u] for u in family.results] if taps else None
+                    results = tapped(family, w, x, own_taps) if taps else family(w, x)
+                    made.update(zip(family.results, results, strict=True))
+                return [made[v]] if v in made else None
 
-            evaluate(self.loop.body, env, with_tap)
+            evaluate(self.loop.body, env, product)
             after = [read(env, a) for a in self.loop.next_state]
             kept = [env[v] for v in self.kept] if taps else []
             return after, ([env[v] for v in self.loop.emitted], kept)
