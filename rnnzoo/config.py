@@ -23,6 +23,7 @@ FREE = ("cell.options", "optimizer.options")
 def default_config() -> ConfigDict:
     """Every key, with the values of the quickstart."""
     config = ConfigDict()
+    config.cpu_devices = 0  # cores of a CPU that share out the rows of a batch; 0 is all
 
     config.cell = ConfigDict()
     config.cell.name = "gru"  # a registered cell, or several with commas between, lowest first
@@ -196,6 +197,7 @@ _CHOICES = {
 }
 # The least value that is allowed; sample.* is checked by the sampler, corpus.split by the corpus.
 _LEAST = {
+    "cpu_devices": 0,
     "cell.hidden_size": 1,
     "cell.layers": 1,
     "model.embedding_size": 0,

@@ -24,6 +24,7 @@ from ml_collections import ConfigDict
 
 from rnnzoo import checkpoint, corpus, optimizers, registry, sampler
 from rnnzoo import config as configs
+from rnnzoo.devices import make_cpu_devices
 from rnnzoo.errors import UserError
 from rnnzoo.evaluate import evaluate as evaluate_text
 from rnnzoo.model import LanguageModel, Params, language_model
@@ -171,6 +172,7 @@ def train(config: ConfigDict, workdir: str | pathlib.Path | None = None) -> path
         parameters saved.
       KeyboardInterrupt: Ctrl-C, after saving.
     """
+    make_cpu_devices(config.cpu_devices)
     drawing = sample_options(config)
     _check_free(workdir)
     whole, split = read_text(config)
@@ -194,7 +196,10 @@ def train(config: ConfigDict, workdir: str | pathlib.Path | None = None) -> path
         state = trainer.start()
         seconds = time.perf_counter() - begun
         parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-        report.say(f"{config.cell.name}: {parameters:,} parameters, compiled in {seconds:.1f} s")
+        shares = f" for {devices} devices" if (devices := trainer.mesh.size) > 1 else ""
+        report.say(
+            f"{config.cell.name}: {parameters:,} parameters, compiled in {seconds:.1f} s{shares}"
+        )
         for epoch in range(1, epochs + 1):
 
             def keep_going(pieces, epoch=epoch):
@@ -203,18 +208,19 @@ def train(config: ConfigDict, workdir: str | pathlib.Path | None = None) -> path
 
             state, outcome = trainer.epoch(state, epoch, keep_going)
             if not outcome.finite or interrupted():
-                checkpoint.save(folder / LAST, state.params)
+                checkpoint.save(folder / LAST, trainer.params(state))
                 raise _stopped(folder, epoch, outcome)
             loss = None
             if len(validation) and every and (epoch % every == 0 or epoch == epochs):
-                loss = evaluate_text(trainer.model, state.params, validation)
+                loss = evaluate_text(trainer.model, trainer.params(state), validation)
                 if loss < best:
                     best = loss
-                    checkpoint.save(folder / BEST, state.params)
+                    checkpoint.save(folder / BEST, trainer.params(state))
             row = report.record(epoch, outcome.loss, outcome.chars_per_second, loss)
             if epoch % config.train.log_every == 0 or epoch == epochs:
-                checkpoint.save(folder / LAST, state.params)
-                samples = sampler.sample(trainer.model, state.params, vocabulary, **drawing)
+                params = trainer.params(state)
+                checkpoint.save(folder / LAST, params)
+                samples = sampler.sample(trainer.model, params, vocabulary, **drawing)
                 report.log(row, samples)
     return folder
 
@@ -224,7 +230,7 @@ def _make_trainer(config: ConfigDict, vocabulary: Vocabulary, ids) -> Trainer:
     model = make_model(config, len(vocabulary))
     stretches = source(ids, t.sampling, t.batch_size, t.truncation, t.max_subsequence_length)
     optimizer = optimizers.make(updates=t.epochs * stretches.pieces, **config.optimizer)
-    return Trainer(model, optimizer, stretches, t.seed)
+    return Trainer(model, optimizer, stretches, t.seed, config.cpu_devices)
 
 
 def _stopped(folder: pathlib.Path, epoch: int, outcome) -> BaseException:

@@ -8,7 +8,8 @@ An epoch is one stretch of text (`batches.Stretch`), read in pieces of `truncati
         params -= optimizer(gradient of loss)          # ... but the gradient stops at its beginning
 
 The loop over the pieces is compiled, with everything it needs on the device. Python calls it a few
-times a second at most, to show progress.
+times a second at most, to show progress. Several devices share out the rows of the batch; each holds
+all parameters, and the sum of the devices' gradients moves them.
 """
 
 import dataclasses
@@ -23,8 +24,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from rnnzoo import batches
+from rnnzoo.devices import ROWS, rows_mesh
 from rnnzoo.errors import UserError, did_you_mean
 from rnnzoo.loss import cross_entropy
 from rnnzoo.model import LanguageModel, Params
@@ -62,21 +66,29 @@ def update(
     state: TrainState,
     piece: batches.Stretch,
 ) -> TrainState:
-    """One step of gradient descent, on one piece: [T, B] inputs, targets and weights."""
+    """One step of gradient descent, on one piece: [T, B] inputs, targets and weights.
+
+    Runs on each device of the mesh axis `ROWS`, with that device's rows of state and piece.
+    """
+    own_characters = piece.weights.sum()
+    characters = lax.psum(own_characters, ROWS)
 
     def loss_of(params):
         key = jax.random.fold_in(state.key, state.piece)
+        key = jax.random.fold_in(key, lax.axis_index(ROWS))
         logits, h = model.apply(params, key, piece.inputs, state.recurrent_state)
-        return cross_entropy(logits, piece.targets, piece.weights), h
+        own_loss = cross_entropy(logits, piece.targets, piece.weights)
+        return own_loss * own_characters / characters, h
 
     (loss, h), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+    loss, gradient = lax.psum((loss, gradient), ROWS)
     steps, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
 
     # After a NaN or infinity, no parameter moves. The norm is the clipping's own: it costs nothing.
     finite = jnp.isfinite(loss + optax.tree.norm(gradient))
     steps = jax.tree.map(lambda step: jnp.where(finite, step, 0), steps)
 
-    characters = jnp.where(finite, piece.weights.sum(), 0)
+    characters = jnp.where(finite, characters, 0)
     return TrainState(
         params=optax.apply_updates(state.params, steps),
         optimizer_state=optimizer_state,
@@ -89,22 +101,35 @@ def update(
     )
 
 
+def _layout(mesh: Mesh) -> TrainState:
+    """How a state lies on the devices: whole on each, but for the rows of the recurrent state."""
+    rows = P(ROWS) if mesh.size > 1 else P()
+    return TrainState(*[P()] * len(TrainState._fields))._replace(recurrent_state=rows)
+
+
 @functools.partial(
-    jax.jit, static_argnames=("model", "optimizer", "truncation"), donate_argnames="state"
+    jax.jit, static_argnames=("model", "optimizer", "truncation", "mesh"), donate_argnames="state"
 )
-def advance(model, optimizer, truncation, state: TrainState, stretch: batches.Stretch, stop):
+def advance(model, optimizer, truncation, mesh, state: TrainState, stretch: batches.Stretch, stop):
     """Updates on all pieces from `state.piece` up to `stop`, or to the first that is not finite.
 
     Both bounds are values, not shapes: one compilation serves an epoch of any number of calls. The
     old state's memory becomes the new one's.
     """
-    return lax.while_loop(
-        lambda state: state.finite & (state.piece < stop),
-        lambda state: update(
-            model, optimizer, state, batches.piece(stretch, state.piece, truncation)
-        ),
-        state,
-    )
+
+    def run(state, stretch, stop):
+        return lax.while_loop(
+            lambda state: state.finite & (state.piece < stop),
+            lambda state: update(
+                model, optimizer, state, batches.piece(stretch, state.piece, truncation)
+            ),
+            state,
+        )
+
+    layout = _layout(mesh)
+    in_specs = layout, P(None, ROWS), P()
+    run = jax.shard_map(run, mesh=mesh, in_specs=in_specs, out_specs=layout, check_vma=False)
+    return run(state, stretch, stop)
 
 
 @functools.partial(jax.jit, static_argnames=("model", "batch_size"), donate_argnames="state")
@@ -202,12 +227,24 @@ class Trainer:
       optimizer: of optax.
       source: where the text comes from.
       seed: of the initial parameters and all else that is random.
+      devices: how many may share out the rows, see `rnnzoo.devices.rows_mesh`. They change the
+        result by rounding only, but for a cell that draws random numbers.
     """
 
     model: LanguageModel
     optimizer: optax.GradientTransformation
     source: Source
     seed: int = 0
+    devices: int = 0
+
+    @functools.cached_property
+    def mesh(self) -> Mesh:
+        """The devices that train; one, if the recurrent state cannot be cut into rows."""
+        B = self.source.batch_size
+        params = jax.eval_shape(self.model.init, self._key(0))
+        h = jax.eval_shape(lambda p: self.model.initial_state(p, B), params)
+        in_rows = all(leaf.shape[:1] == (B,) for leaf in jax.tree.leaves(h))
+        return rows_mesh(B, self.devices if in_rows else 1)
 
     def start(self) -> TrainState:
         """The state before the first epoch, with everything compiled that an epoch calls."""
@@ -222,6 +259,8 @@ class Trainer:
             characters=jnp.zeros(()),
             finite=jnp.array(True),
         )
+        shardings = TrainState(*(NamedSharding(self.mesh, spec) for spec in _layout(self.mesh)))
+        state = jax.device_put(state, shardings)
         state, stretch = self._begin(state, 0)
         return self._advance(state, stretch, 0)  # no piece: compiles, and changes nothing
 
@@ -259,14 +298,18 @@ class Trainer:
             finite=bool(state.finite),
         )
 
+    def params(self, state: TrainState) -> Params:
+        """The parameters, on one device; to be used before the state is handed on."""
+        return jax.tree.map(lambda a: a.addressable_data(0), state.params)
+
     def _begin(self, state, number):
         draw_key, cell_key = jax.random.split(self._key(number))
         state = _begin_epoch(self.model, self.source.batch_size, state, cell_key)
         return state, self.source.draw(draw_key)
 
     def _advance(self, state, stretch, stop):
-        truncation = self.source.truncation
-        return advance(self.model, self.optimizer, truncation, state, stretch, np.int32(stop))
+        fixed = self.model, self.optimizer, self.source.truncation, self.mesh
+        return advance(*fixed, state, stretch, np.int32(stop))
 
     def _key(self, number):
         return jax.random.fold_in(jax.random.key(self.seed), number)

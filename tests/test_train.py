@@ -22,10 +22,11 @@ def model():
     return language_model(lambda: make("elman", 6), V)
 
 
-@pytest.fixture(scope="module")
-def trainer(model):
+@pytest.fixture(scope="module", params=[1, 2], ids=["one device", "two devices"])
+def trainer(model, request):
     optimizer = optimizers.make("adam", 0.02, updates=1000)
-    return Trainer(model, optimizer, source(TEXT, "subsequence", B, T, L), seed=3)
+    text = source(TEXT, "subsequence", B, T, L)
+    return Trainer(model, optimizer, text, seed=3, devices=request.param)
 
 
 def obvious_loop(model, optimizer, params, stretch, cold=False, through=False):
@@ -168,7 +169,8 @@ def test_a_number_that_is_not_finite_leaves_the_last_good_parameters(model, what
 
     healthy = Trainer(poisoned, optimizer, trainer.source)
     stretch = healthy.source.draw(None)
-    good = advance(poisoned, optimizer, T, healthy.start(), stretch, np.int32(epoch.pieces))
+    fixed = poisoned, optimizer, T, healthy.mesh
+    good = advance(*fixed, healthy.start(), stretch, np.int32(epoch.pieces))
     assert good.finite and epoch.pieces > 0
     jax.tree.map(np.testing.assert_array_equal, state.params, good.params)
     np.testing.assert_allclose(epoch.loss, good.nats / good.characters)
@@ -189,6 +191,35 @@ def test_a_cell_may_draw_random_numbers():
     state, first = trainer.epoch(trainer.start(), 1)
     _, second = trainer.epoch(state, 2)
     assert first.finite and first.loss != second.loss  # same parameters and text, another noise
+
+
+def test_devices_change_the_result_by_rounding_only(model):
+    """Also where the padding of the last piece leaves the devices' rows different weights."""
+    optimizer = optimizers.make("adam", 0.02, updates=1000)
+    text = source(TEXT[:66], "stream", B, T, L)  # rows of 33 and 32 characters
+    results = []
+    for devices in (1, 2):
+        trainer = Trainer(model, optimizer, text, devices=devices)
+        assert trainer.mesh.size == devices
+        state, outcome = trainer.epoch(trainer.start(), 1)
+        results.append((trainer.params(state), outcome.loss))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10), *results)
+
+
+def test_a_state_without_rows_stays_on_one_device():
+    class Counting(hk.RNNCore):
+        def __call__(self, x, state):
+            h, count = state
+            h = jnp.tanh(hk.Linear(4)(x) + h)
+            return h, (h, count + 1)
+
+        def initial_state(self, batch_size):
+            return jnp.zeros((batch_size, 4)), jnp.zeros((), int)
+
+    model = language_model(Counting, V)
+    trainer = Trainer(model, optax.sgd(0.1), source(TEXT, "stream", B, T, L), devices=2)
+    assert trainer.mesh.size == 1
+    assert trainer.epoch(trainer.start(), 1)[1].finite
 
 
 def test_sources_check_the_sizes():

@@ -1,0 +1,45 @@
+"""The devices that share out the rows of a batch: the cores of a CPU, above all.
+
+Within one XLA device, the small products of a recurrent step do not scale over a CPU's cores, which
+would have to wait for each other at every step. As devices of their own, each with its share of the
+rows, they meet once in a piece of text, when the gradients are summed.
+"""
+
+import os
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+ROWS = "rows"  # the mesh axis along which a batch is shared out
+FEWEST_ROWS = 16  # with fewer, a core waits for the weights, of which each has to read all
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def make_cpu_devices(count: int = 0) -> None:
+    """Lets JAX see a CPU as several devices, which is possible only before its first computation.
+
+    Args:
+      count: how many; 0 for one per core.
+    """
+    try:
+        jax.config.update("jax_num_cpu_devices", count or cores())
+    except RuntimeError:  # JAX is at work already, with the devices that it found
+        pass
+
+
+def rows_mesh(rows: int, limit: int = 0) -> Mesh:
+    """As many of a CPU's devices as can share out the rows evenly; on other platforms, one device.
+
+    Args:
+      rows: B, the rows of a batch.
+      limit: the largest number of devices; 0 for as many as have `FEWEST_ROWS` each.
+    """
+    devices = jax.local_devices()
+    most = 1 if jax.default_backend() != "cpu" else min(limit or rows // FEWEST_ROWS, len(devices))
+    count = next((n for n in range(most, 1, -1) if rows % n == 0), 1)
+    return Mesh(np.array(devices[:count]), (ROWS,))
