@@ -14,7 +14,8 @@ time step, because the next step cannot begin before this one is done (few rows)
 Left out: everything elementwise (activations, gates, weights on a diagonal), the reading and writing
 of activations, the update of the parameters, and what is inside a `cond` or `while`. What depends on
 the weights alone is computed once in T steps and counts as nothing. A product of [x, h] joined
-counts, and reads its weight, as a whole.
+counts, and reads its weight, as a whole. That a recurrence which is linear in its state could be
+run in parallel over time is not seen.
 """
 
 import dataclasses
