@@ -14,16 +14,14 @@ from collections.abc import Sequence
 import haiku as hk
 import jax
 import jax.numpy as jnp
-from absl import flags
 from matplotlib.figure import Figure
 
 import rnnzoo
 from benchmarks import report, settings
 from rnnzoo import registry
 
-CELL = flags.DEFINE_string("cell", "lstm", "A registered cell.")
 LENGTHS = settings.define_numbers("lengths", [2**i for i in range(8, 15)], "The values of T.")
-USED = (CELL, settings.HIDDEN_SIZE, settings.BATCH_SIZE, LENGTHS)
+USED = (settings.CELL, settings.HIDDEN_SIZE, settings.BATCH_SIZE, LENGTHS)
 STRATEGIES = ("auto", "chunked")
 
 
@@ -104,7 +102,7 @@ def main() -> None:
     path = report.write("memory", asked, rows, settings.OUT.value)
     plot(rows, path.with_suffix(".png"))
     report.show(
-        f"Temporary memory of a gradient of {CELL.value}, MiB",
+        f"Temporary memory of a gradient of {settings.CELL.value}, MiB",
         ["strategy", "B", *(f"T={T:,}" for T in sorted(set(LENGTHS.value)))],
         [
             (strategy, str(B), *(f"{size / 2**20:,.1f}" for size in line.values()))

@@ -74,21 +74,27 @@ def spread(row: dict[str, Any]) -> str:
 
 def show(title: str, columns: Sequence[str], lines: Sequence[Sequence[str]], path) -> None:
     """Prints a table, figures to the right, and where the JSON is."""
+    here = machine()
+    console = print_table(title, columns, lines)
+    console.print(
+        f"{here['cpu']}, {here['cores']} cores, {here['devices'][0]}; load before: {LOAD_BEFORE}"
+    )
+    console.print(f"written to {path}")
+
+
+def print_table(title: str, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> Console:
+    """Prints a table, figures to the right, and returns the console that it is on."""
     table = Table()
     for column, cells in zip(columns, zip(*lines, strict=True), strict=True):
         is_text = any(cell[0].isalpha() for cell in cells)
         table.add_column(column, justify="left" if is_text else "right", no_wrap=True)
     for line in lines:
         table.add_row(*line)
-    here = machine()
     # A table is read whole or not at all: a narrow terminal wraps it, a file has no width.
     console = Console(width=max(Console().width, 120))
     console.print(title)
     console.print(table)
-    console.print(
-        f"{here['cpu']}, {here['cores']} cores, {here['devices'][0]}; load before: {LOAD_BEFORE}"
-    )
-    console.print(f"written to {path}")
+    return console
 
 
 def _cpu_model() -> str:

@@ -29,6 +29,7 @@ def define_numbers(name: str, default: list[int], help: str) -> flags.FlagHolder
     return flags.DEFINE(_WholeNumbers(), name, default, help, serializer=flags.ListSerializer(","))
 
 
+CELL = flags.DEFINE_string("cell", "lstm", "A registered cell.")
 HIDDEN_SIZE = flags.DEFINE_integer("hidden_size", 256, "H, the units of a cell.", lower_bound=1)
 TRUNCATION = flags.DEFINE_integer(
     "truncation", 64, "T, the characters of a piece; gradients go no further back.", lower_bound=1
@@ -43,7 +44,7 @@ ROUNDS = flags.DEFINE_integer(
 OUT = flags.DEFINE_string(
     "out", None, "Where the JSON goes; benchmarks/results/<benchmark>_<platform>.json if unset."
 )
-_SHARED = (HIDDEN_SIZE, TRUNCATION, VOCABULARY_SIZE, BATCH_SIZE, ROUNDS)
+_SHARED = (CELL, HIDDEN_SIZE, TRUNCATION, VOCABULARY_SIZE, BATCH_SIZE, ROUNDS)
 
 
 def values(used: Sequence[flags.FlagHolder]) -> dict[str, Any]:

@@ -44,6 +44,13 @@ def first_call(call: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
+def compile(jitted: Callable, *arguments) -> tuple[float, jax.stages.Compiled]:
+    """The seconds that a jitted function takes to be traced and compiled, and what comes of it."""
+    start = time.perf_counter()
+    compiled = jitted.lower(*arguments).compile()
+    return time.perf_counter() - start, compiled
+
+
 def interleave(
     contenders: Mapping[Hashable, Callable[[], Any]], rounds: int
 ) -> dict[Hashable, Timing]:

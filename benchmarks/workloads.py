@@ -54,8 +54,21 @@ def training_step(model: LanguageModel, params: Params, ids: jax.Array) -> Calla
       params: where it starts; they are copied.
       ids: the piece, shape [T + 1, B].
     """
-    step = jax.jit(update(model, CLIPPED_ADAM), donate_argnums=0)
-    carry = copy((params, CLIPPED_ADAM.init(params), model.initial_state(params, ids.shape[1])))
+    return repeated(jitted_update(model), start(model, params, ids.shape[1]), ids)
+
+
+def jitted_update(model: LanguageModel) -> Callable:
+    """`update` with clipped Adam, to be compiled; what it is given first is donated."""
+    return jax.jit(update(model, CLIPPED_ADAM), donate_argnums=0)
+
+
+def start(model: LanguageModel, params: Params, batch_size: int) -> tuple:
+    """What the first `update` is given, in buffers of its own."""
+    return copy((params, CLIPPED_ADAM.init(params), model.initial_state(params, batch_size)))
+
+
+def repeated(step: Callable, carry: tuple, ids: jax.Array) -> Callable[[], jax.Array]:
+    """A call that makes one update more, compiled or jitted, and returns its nats."""
 
     def call():
         nonlocal carry

@@ -1,5 +1,6 @@
 """Every test runs in double precision, on two virtual devices, with strict broadcasting where it can."""
 
+import json
 import os
 
 os.environ["XLA_FLAGS"] = (
@@ -8,5 +9,36 @@ os.environ["XLA_FLAGS"] = (
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
+import pytest
+from absl import flags
+from absl.testing import flagsaver
 
 jax.config.update("jax_enable_x64", True)
+
+
+@pytest.fixture(scope="module")
+def tiny_benchmarks():
+    """One call is a sample, and the machine's limits are those of tiny products."""
+    from benchmarks import limits, timing
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timing, "SAMPLE_SECONDS", 1e-9)
+        tiny = {"LARGE": 8, "IN_LOOP": 4, "MATRICES": (4, 8), "MEMORY": 16}
+        for name, value in (tiny | {"CALL_FLOPS": 2**10, "CALL_BYTES": 2**10}).items():
+            patch.setattr(limits, name, value)
+        yield
+
+
+@pytest.fixture
+def run_benchmark(tmp_path, capsys):
+    """Runs a benchmark's main with flags; its table and its result file."""
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+
+    def run(benchmark, **values):
+        out = tmp_path / "results" / "out.json"
+        with flagsaver.as_parsed(out=str(out), **{k: str(v) for k, v in values.items()}):
+            benchmark.main()
+        return capsys.readouterr().out, json.loads(out.read_text(encoding="utf-8"))
+
+    return run

@@ -1,6 +1,5 @@
 """Each benchmark in its smallest form, and the check that its contenders compute one function."""
 
-import json
 import math
 import pathlib
 import subprocess
@@ -34,26 +33,12 @@ from benchmarks.peers import haiku  # noqa: E402
 TINY = {"hidden_size": 4, "truncation": 3, "rounds": 2}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_samples():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(timing, "SAMPLE_SECONDS", 1e-9)  # one call
-        yield
+pytestmark = pytest.mark.usefixtures("tiny_benchmarks")
 
 
 @pytest.fixture
-def run(tmp_path, capsys):
-    """Runs a benchmark's main with flags; its table and its result file."""
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()
-
-    def run(benchmark, **values):
-        out = tmp_path / "results" / "out.json"
-        with flagsaver.as_parsed(out=str(out), **{k: str(v) for k, v in values.items()}):
-            benchmark.main()
-        return capsys.readouterr().out, json.loads(out.read_text(encoding="utf-8"))
-
-    return run
+def run(run_benchmark):
+    return run_benchmark
 
 
 def check_result(result, benchmark, **asked):
@@ -121,7 +106,24 @@ def test_steps_per_second(run):
         assert math.isclose(row["steps_per_second"], T / row["median_seconds"])
         assert math.isclose(row["characters_per_second"], 2 * row["steps_per_second"])
         assert f"{row['steps_per_second']:,.0f}" in table
+        assert row["parameters"] == 5 * 4 + 4 * 4 + 4 + 4 * 5 + 5
     assert "elman" in table
+
+
+def test_steps_per_second_tells_compilation_memory_and_limit(run):
+    sizes = {**TINY, "vocabulary_size": 5}
+    table, result = run(steps_per_second, cells="elman", batch_size="2", **sizes)
+    forward, training, sampling = result["rows"]
+    for row in (forward, training):
+        parts = row["compile_seconds"] + row["first_execution_seconds"]
+        assert math.isclose(row["first_call_seconds"], parts)
+        assert math.isclose(row["limit_fraction"], row["limit_seconds"] / row["median_seconds"])
+    assert f"{training['limit_fraction']:.0%}" in table
+    assert training["counted_bytes"] == 2 * forward["counted_bytes"] == 2 * 3 * (4 * 4) * 8
+    # The parameters, Adam's two moments, in double precision: at least that much.
+    assert training["peak_bytes"] > 3 * 8 * training["parameters"]
+    assert forward["peak_bytes"] < training["peak_bytes"]
+    assert "limit_fraction" not in sampling and sampling["compile_seconds"] is None
 
 
 def test_all_cells_are_those_registered(monkeypatch):
