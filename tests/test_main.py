@@ -142,6 +142,11 @@ def test_without_validation_the_last_parameters_are_the_best(work, capsys):
     assert "has no validation part" in rejected(capsys, *evaluate, "--split=validation")
 
 
+def test_a_batch_is_shared_out_over_devices(work, capsys):
+    in_process("--config=tiny.py", "--config.cpu_devices=2", "--workdir=run")
+    assert "for 2 devices" in capsys.readouterr().out
+
+
 def test_cell_modules_belong_to_a_run_that_finds_its_own_name(work, monkeypatch, capsys):
     (work / "mycells.py").write_text(
         "from rnnzoo import register\nfrom rnnzoo.cells.classic import Elman\n"
