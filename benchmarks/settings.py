@@ -8,6 +8,7 @@ from typing import Any
 
 from absl import app, flags, logging
 
+from rnnzoo import registry
 from rnnzoo.errors import UserError
 from rnnzoo.host_memory import keep_freed_memory
 
@@ -36,6 +37,9 @@ TRUNCATION = flags.DEFINE_integer(
 VOCABULARY_SIZE = flags.DEFINE_integer(
     "vocabulary_size", 83, "V, the different characters.", lower_bound=2, upper_bound=1_000_000
 )
+CELLS = flags.DEFINE_list(
+    "cells", ["all"], "Names of registered cells; 'all' for those that the benchmark is about."
+)
 BATCH_SIZE = define_numbers("batch_size", [1, 32], "B, rows of text read side by side: a list.")
 ROUNDS = flags.DEFINE_integer(
     "rounds", 20, "How often each contender is timed, in turn with the others.", lower_bound=1
@@ -43,12 +47,23 @@ ROUNDS = flags.DEFINE_integer(
 OUT = flags.DEFINE_string(
     "out", None, "Where the JSON goes; benchmarks/results/<benchmark>_<platform>.json if unset."
 )
-_SHARED = (HIDDEN_SIZE, TRUNCATION, VOCABULARY_SIZE, BATCH_SIZE, ROUNDS)
+_SHARED = (CELLS, HIDDEN_SIZE, TRUNCATION, VOCABULARY_SIZE, BATCH_SIZE, ROUNDS)
 
 
 def values(used: Sequence[flags.FlagHolder]) -> dict[str, Any]:
     """The settings by the names of their flags."""
     return {flag.name: flag.value for flag in used}
+
+
+def cells(asked: Sequence[str], every: Sequence[str]) -> list[str]:
+    """The registered cells that `--cells` names, `every` one for 'all'.
+
+    Raises:
+      UserError: an unknown cell, or none.
+    """
+    if not asked:
+        raise UserError("no cell is named: give --cells=all or names with commas between")
+    return list(every) if "all" in asked else [registry.entry(cell).name for cell in asked]
 
 
 def _check_out() -> None:

@@ -12,20 +12,15 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from absl import flags
 
 import rnnzoo
 from benchmarks import report, settings, workloads
 from benchmarks.timing import first_call, interleave
-from rnnzoo import registry
-from rnnzoo.errors import UserError
 from rnnzoo.model import LanguageModel, Params, language_model
 from rnnzoo.sampler import sample
-from rnnzoo.vocabulary import Vocabulary
 
-CELLS = flags.DEFINE_list("cells", ["all"], "Names of registered cells, or 'all'.")
 USED = (
-    CELLS,
+    settings.CELLS,
     settings.HIDDEN_SIZE,
     settings.TRUNCATION,
     settings.VOCABULARY_SIZE,
@@ -44,7 +39,7 @@ def works(
     inputs = ids[:-1]
     state = model.initial_state(params, B)
     forward, key = jax.jit(model.apply), jax.random.key(0)
-    vocabulary = Vocabulary.of("".join(chr(ord(" ") + i) for i in range(V)))
+    vocabulary = workloads.vocabulary(V)
     return {
         "forward": (T, lambda: forward(params, key, inputs, state)),
         "training": (T, workloads.training_step(model, params, ids)),
@@ -76,11 +71,8 @@ def measure(
     Raises:
       UserError: an unknown cell, or none.
     """
-    if not cells:
-        raise UserError("no cell is named: give --cells=all or names with commas between")
-    cells = rnnzoo.names() if "all" in cells else [registry.entry(cell).name for cell in cells]
     steps, calls, first_calls = {}, {}, {}
-    for cell in cells:
+    for cell in settings.cells(cells, rnnzoo.names()):
         model = language_model(lambda cell=cell: rnnzoo.make(cell, hidden_size), vocabulary_size)
         params = jax.jit(model.init)(jax.random.key(0))
         for B in batch_size:
