@@ -146,11 +146,11 @@ def check_same(losses: Mapping[str, Sequence[float]], tolerance: float = 1e-4) -
         1e-7, a gate of the wrong sign 1e-3.
 
     Raises:
-      ArithmeticError: one differs.
+      ArithmeticError: one differs, or is not finite, which would tell nothing.
     """
     (first, expected), *others = losses.items()
     for name, found in others:
-        if not np.allclose(found, expected, rtol=tolerance, atol=0):
+        if not (np.isfinite(found).all() and np.allclose(found, expected, rtol=tolerance, atol=0)):
             raise ArithmeticError(
                 f"{name} and {first} do not compute the same function, so that comparing their "
                 f"times means nothing: {np.array(found)} and {np.array(expected)}"

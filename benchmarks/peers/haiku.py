@@ -137,11 +137,11 @@ def layer(
     return workloads.jax_layer(apply, weights, params, xs)
 
 
-def layers(cell: str, params: Params, xs: jax.Array) -> dict[str, workloads.Layer]:
+def layers(cell: str, H: int, params: Params, xs: jax.Array) -> dict[str, workloads.Layer]:
     """Haiku's own core on its own unroll; `params` are those of the cell with `options(cell)`."""
     if cell not in TWINS:
         return {}
-    twin, (*_, H) = TWINS[cell], xs.shape
+    twin = TWINS[cell]
     make_core = functools.partial(twin.make_core, H)
     found = layer(make_core, hk.dynamic_unroll, params, xs, twin.from_rnnzoo)
     return {"haiku, dynamic_unroll": found}
