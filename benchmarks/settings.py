@@ -3,13 +3,13 @@
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from absl import app, flags, logging
 
 from rnnzoo import registry
-from rnnzoo.errors import UserError
+from rnnzoo.errors import UserError, did_you_mean
 from rnnzoo.host_memory import keep_freed_memory
 
 FLAGS = flags.FLAGS
@@ -55,15 +55,30 @@ def values(used: Sequence[flags.FlagHolder]) -> dict[str, Any]:
     return {flag.name: flag.value for flag in used}
 
 
-def cells(asked: Sequence[str], every: Sequence[str]) -> list[str]:
-    """The registered cells that `--cells` names, `every` one for 'all'.
+def cells(
+    asked: Sequence[str], every: Sequence[str], possible: Collection[str] | None = None
+) -> list[str]:
+    """The registered cells that `--cells` names.
+
+    Args:
+      asked: the flag's value.
+      every: what 'all' stands for.
+      possible: the cells that the benchmark can run; None for any.
 
     Raises:
-      UserError: an unknown cell, or none.
+      UserError: an unknown cell, one that the benchmark cannot run, or none.
     """
     if not asked:
         raise UserError("no cell is named: give --cells=all or names with commas between")
-    return list(every) if "all" in asked else [registry.entry(cell).name for cell in asked]
+    if "all" in asked:
+        return list(every)
+    names = [registry.entry(cell).name for cell in asked]
+    for name in names:
+        if possible is not None and name not in possible:
+            raise UserError(
+                f"--cells={name}: the peer lacks that cell: {did_you_mean(name, possible)}"
+            )
+    return names
 
 
 def _check_out() -> None:
