@@ -13,50 +13,18 @@ All start from the same parameters; that their losses over the first epoch are e
 """
 
 import functools
-import pathlib
-from collections.abc import Callable
 
 import jax
-import numpy as np
 import optax
-from absl import flags
 
 import rnnzoo
-from benchmarks import report, settings, workloads
+from benchmarks import epochs, report, settings, workloads
+from benchmarks.epochs import OPTIMIZER, Epoch
 from benchmarks.peers import haiku
-from benchmarks.timing import first_call, interleave
-from rnnzoo import batches, train
-from rnnzoo import corpus as corpora
+from rnnzoo import batches
 from rnnzoo.model import LanguageModel, Params, language_model
-from rnnzoo.vocabulary import Vocabulary
 
-CORPUS = flags.DEFINE_string(
-    "corpus", corpora.DEFAULT, f"The text: one of {', '.join(corpora.names())}, or a file."
-)
-LENGTH = flags.DEFINE_integer(
-    "max_subsequence_length", 5000, "L, the characters of an epoch.", lower_bound=1
-)
-USED = (CORPUS, settings.HIDDEN_SIZE, settings.TRUNCATION, LENGTH, settings.ROUNDS)
-
-OPTIMIZER = optax.adam(1e-3)
-Epoch = Callable[[np.ndarray], float]  # trains on a text, ids [L + 1]; its nats per character
-
-
-def whole_epoch(model: LanguageModel, params: Params, T: int, L: int) -> Epoch:
-    """The trainer of rnnzoo, given the text instead of drawing it."""
-    lay_out = jax.jit(batches.stream, static_argnums=(1, 2))
-    text = np.zeros(L + 1, np.int32)
-    source = train.Source(lambda key: lay_out(text, 1, T), -(-L // T), batch_size=1, truncation=T)
-    trainer = train.Trainer(model, OPTIMIZER, source)
-    state = trainer.start()._replace(params=workloads.copy(params))
-
-    def epoch(ids):
-        nonlocal state, text
-        text = ids
-        state, outcome = trainer.epoch(state, 1)
-        return outcome.loss
-
-    return epoch
+USED = (epochs.CORPUS, settings.HIDDEN_SIZE, settings.TRUNCATION, epochs.LENGTH, settings.ROUNDS)
 
 
 def one_jit_per_piece(model: LanguageModel, params: Params, T: int) -> Epoch:
@@ -68,10 +36,10 @@ def one_jit_per_piece(model: LanguageModel, params: Params, T: int) -> Epoch:
     def epoch(ids):
         nonlocal params, optimizer_state
         state, losses = workloads.copy(start), []
-        for piece in _pieces(ids, T):
+        for piece in epochs.pieces(ids, T):
             (params, optimizer_state, state), loss = step((params, optimizer_state, state), piece)
             losses.append(loss)
-        return _mean(losses, ids, T)
+        return epochs.mean(jax.device_get(losses), ids, T)
 
     return epoch
 
@@ -85,32 +53,14 @@ def the_exercise(model: LanguageModel, params: Params, T: int) -> Epoch:
     def epoch(ids):
         nonlocal params, optimizer_state
         state, losses = start, []
-        for piece in _pieces(ids, T):
+        for piece in epochs.pieces(ids, T):
             (loss, state), gradients = gradient(params, piece, state)
             updates, optimizer_state = OPTIMIZER.update(gradients, optimizer_state, params)
             params = optax.apply_updates(params, updates)
             losses.append(loss)
-        return _mean(losses, ids, T)
+        return epochs.mean(jax.device_get(losses), ids, T)
 
     return epoch
-
-
-def _pieces(ids: np.ndarray, T: int) -> list[np.ndarray]:
-    """Pieces of T characters and the next one, [T + 1, 1]; the last may be shorter."""
-    return [ids[t : t + T + 1, None] for t in range(0, len(ids) - 1, T)]
-
-
-def _mean(losses: list[jax.Array], ids: np.ndarray, T: int) -> float:
-    """The mean of the pieces' losses, each counted by its characters."""
-    return float(np.average(jax.device_get(losses), weights=[len(p) - 1 for p in _pieces(ids, T)]))
-
-
-def read(corpus: str) -> tuple[np.ndarray, int]:
-    """The ids of a corpus, by name or path, and the size of its vocabulary."""
-    by_path = corpus not in corpora.names() and pathlib.Path(corpus).is_file()
-    text = corpora.load(path=corpus).text if by_path else corpora.load(corpus).text
-    vocabulary = Vocabulary.of(text)
-    return vocabulary.encode(text), len(vocabulary)
 
 
 def measure(
@@ -126,55 +76,24 @@ def measure(
       rounds: samples of each contender.
 
     Returns:
-      One row for each contender: its times in seconds per epoch, and `times_rnnzoo`, its median
-      over that of rnnzoo. `first_call_seconds` is from nothing to the end of the first epoch.
+      The rows of `epochs.compare`.
 
     Raises:
       UserError: an unknown corpus, or sizes that do not fit it.
       ArithmeticError: the contenders do not compute the same function.
     """
     T, L = truncation, max_subsequence_length
-    ids, V = read(corpus)
+    ids, V = epochs.read(corpus)
     batches.check_subsequence(len(ids), 1, L, T)
     ours = language_model(lambda: rnnzoo.make("elman", hidden_size), V)
     peer = haiku.language_model(lambda: haiku.Elman(hidden_size), V)
     params = jax.jit(peer.init)(jax.random.key(0))
     contenders = {
-        "rnnzoo": functools.partial(whole_epoch, ours, L=L),
-        "one jit per piece": functools.partial(one_jit_per_piece, peer),
-        "the exercise": functools.partial(the_exercise, peer),
+        "rnnzoo": lambda: epochs.rnnzoo_epoch(ours, params, 1, T, L),
+        "one jit per piece": lambda: one_jit_per_piece(peer, params, T),
+        "the exercise": lambda: the_exercise(peer, params, T),
     }
-
-    def first_epoch(make_epoch):
-        epoch = make_epoch(params, T)
-        return epoch, epoch(ids[: L + 1])
-
-    first_calls, epochs, losses = {}, {}, {}
-    for name, make_epoch in contenders.items():
-        first_calls[name], (epochs[name], loss) = first_call(
-            functools.partial(first_epoch, make_epoch)
-        )
-        losses[name] = [loss]
-    workloads.check_same(losses)
-
-    places = np.random.default_rng(0)
-
-    def on_a_random_stretch(epoch):
-        start = places.integers(len(ids) - L)
-        return epoch(ids[start : start + L + 1])
-
-    calls = {name: functools.partial(on_a_random_stretch, e) for name, e in epochs.items()}
-    timings = interleave(calls, rounds)
-    return [
-        {
-            "contender": name,
-            "characters_per_second": L / timing.median,
-            "times_rnnzoo": timing.median / timings["rnnzoo"].median,
-            "first_call_seconds": first_calls[name],
-            **timing.as_json(),
-        }
-        for name, timing in timings.items()
-    ]
+    return epochs.compare(contenders, ids, 1, L, rounds)
 
 
 def main() -> None:
@@ -183,7 +102,7 @@ def main() -> None:
     rows = measure(**asked)
     path = report.write("exercise", asked, rows, settings.OUT.value)
     report.show(
-        f"Epochs of {LENGTH.value:,} characters of {CORPUS.value}",
+        f"Epochs of {epochs.LENGTH.value:,} characters of {epochs.CORPUS.value}",
         ["contender", "ms/epoch", "spread", "characters/s", "× rnnzoo's time", "first epoch"],
         [
             (

@@ -15,7 +15,17 @@ from rich.console import Console
 from rich.table import Table
 
 FOLDER = pathlib.Path(__file__).parent
-PACKAGES = ("jax", "jaxlib", "dm-haiku", "optax", "numpy", "torch")
+PACKAGES = (
+    "jax",
+    "jaxlib",
+    "dm-haiku",
+    "optax",
+    "numpy",
+    "torch",
+    "torchrecurrent",
+    "flax",
+    "keras",
+)
 ENVIRONMENT = ("XLA_FLAGS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 # Other processes that wanted to run in the minute before: any at all make the figures noisy.
 LOAD_BEFORE = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None

@@ -3,12 +3,13 @@
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from absl import app, flags, logging
 
-from rnnzoo.errors import UserError
+from rnnzoo import registry
+from rnnzoo.errors import UserError, did_you_mean
 from rnnzoo.host_memory import keep_freed_memory
 
 FLAGS = flags.FLAGS
@@ -37,6 +38,9 @@ TRUNCATION = flags.DEFINE_integer(
 VOCABULARY_SIZE = flags.DEFINE_integer(
     "vocabulary_size", 83, "V, the different characters.", lower_bound=2, upper_bound=1_000_000
 )
+CELLS = flags.DEFINE_list(
+    "cells", ["all"], "Names of registered cells; 'all' for those that the benchmark is about."
+)
 BATCH_SIZE = define_numbers("batch_size", [1, 32], "B, rows of text read side by side: a list.")
 ROUNDS = flags.DEFINE_integer(
     "rounds", 20, "How often each contender is timed, in turn with the others.", lower_bound=1
@@ -44,12 +48,38 @@ ROUNDS = flags.DEFINE_integer(
 OUT = flags.DEFINE_string(
     "out", None, "Where the JSON goes; benchmarks/results/<benchmark>_<platform>.json if unset."
 )
-_SHARED = (CELL, HIDDEN_SIZE, TRUNCATION, VOCABULARY_SIZE, BATCH_SIZE, ROUNDS)
+_SHARED = (CELL, CELLS, HIDDEN_SIZE, TRUNCATION, VOCABULARY_SIZE, BATCH_SIZE, ROUNDS)
 
 
 def values(used: Sequence[flags.FlagHolder]) -> dict[str, Any]:
     """The settings by the names of their flags."""
     return {flag.name: flag.value for flag in used}
+
+
+def cells(
+    asked: Sequence[str], every: Sequence[str], possible: Collection[str] | None = None
+) -> list[str]:
+    """The registered cells that `--cells` names.
+
+    Args:
+      asked: the flag's value.
+      every: what 'all' stands for.
+      possible: the cells that the benchmark can run; None for any.
+
+    Raises:
+      UserError: an unknown cell, one that the benchmark cannot run, or none.
+    """
+    if not asked:
+        raise UserError("no cell is named: give --cells=all or names with commas between")
+    if "all" in asked:
+        return list(every)
+    names = [registry.entry(cell).name for cell in asked]
+    for name in names:
+        if possible is not None and name not in possible:
+            raise UserError(
+                f"--cells={name}: the peer lacks that cell: {did_you_mean(name, possible)}"
+            )
+    return names
 
 
 def _check_out() -> None:

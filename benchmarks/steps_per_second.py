@@ -18,19 +18,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-from absl import flags
 
 import rnnzoo
 from benchmarks import cost, limits, report, settings, timing, workloads
-from rnnzoo import registry
-from rnnzoo.errors import UserError
 from rnnzoo.model import LanguageModel, Params, language_model
 from rnnzoo.sampler import sample
-from rnnzoo.vocabulary import Vocabulary
 
-CELLS = flags.DEFINE_list("cells", ["all"], "Names of registered cells, or 'all'.")
 USED = (
-    CELLS,
+    settings.CELLS,
     settings.HIDDEN_SIZE,
     settings.TRUNCATION,
     settings.VOCABULARY_SIZE,
@@ -65,7 +60,7 @@ def works(model: LanguageModel, params: Params, T: int, B: int, V: int) -> dict[
     carry = workloads.start(model, params, B)
     update_seconds, update = timing.compile(workloads.jitted_update(model), carry, ids)
     train = workloads.repeated(update, carry, ids)
-    vocabulary = Vocabulary.of("".join(chr(ord(" ") + i) for i in range(V)))
+    vocabulary = workloads.vocabulary(V)
     return {
         "forward": Work(T, lambda: forward(*arguments), forward_seconds, peak_bytes(forward)),
         "training": Work(T, train, update_seconds, peak_bytes(update)),
@@ -107,11 +102,8 @@ def measure(
     Raises:
       UserError: an unknown cell, or none.
     """
-    if not cells:
-        raise UserError("no cell is named: give --cells=all or names with commas between")
-    cells = rnnzoo.names() if "all" in cells else [registry.entry(cell).name for cell in cells]
     work, costs, first_calls = {}, {}, {}
-    for cell in cells:
+    for cell in settings.cells(cells, rnnzoo.names()):
         make_core = functools.partial(rnnzoo.make, cell, hidden_size)
         model = language_model(make_core, vocabulary_size)
         params = jax.jit(model.init)(jax.random.key(0))

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from rich.progress import Progress
 
+PAUSE_SECONDS = 0.02  # torch's idle OpenMP threads keep a core busy for half as long
 SAMPLE_SECONDS = 0.02  # a sample shorter than this would measure the clock and the scheduler
 
 
@@ -74,6 +75,7 @@ def interleave(
         task = progress.add_task("timing", total=rounds)
         for _ in range(rounds):
             for name, call in contenders.items():
+                time.sleep(PAUSE_SECONDS)  # so that nothing of the contender before still runs
                 samples[name].append(_seconds(call, calls[name]) / calls[name])
             progress.update(task, advance=1, refresh=progress.console.is_terminal)
     return {name: Timing(tuple(seconds)) for name, seconds in samples.items()}

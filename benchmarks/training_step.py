@@ -35,13 +35,14 @@ def contenders(cell: str, H: int, V: int, ids: jax.Array) -> dict[str, Callable[
     make_peer = functools.partial(twin.make_core, H)
     ours = language_model(lambda: rnnzoo.make(cell, H, **twin.options), V)
     peer = haiku.language_model(make_peer, V)
-    params = jax.jit(peer.init)(jax.random.key(0))
+    params = jax.jit(ours.init)(jax.random.key(0))
+    peers_params = twin.from_rnnzoo(params)
     return {
-        "rnnzoo": workloads.training_step(ours, twin.to_rnnzoo(params), ids),
+        "rnnzoo": workloads.training_step(ours, params, ids),
         "hk core, rnnzoo.unroll": workloads.training_step(
-            language_model(make_peer, V), params, ids
+            language_model(make_peer, V), peers_params, ids
         ),
-        PEER: workloads.training_step(peer, params, ids),
+        PEER: workloads.training_step(peer, peers_params, ids),
     }
 
 

@@ -1,6 +1,7 @@
 """The work that is timed: equal for every model, so that only the model differs."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import optax
 
 from rnnzoo.loss import cross_entropy
 from rnnzoo.model import LanguageModel, Params, State
+from rnnzoo.vocabulary import Vocabulary
 
 CLIPPED_ADAM = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
 
@@ -18,6 +20,11 @@ def random_piece(length: int, batch_size: int, vocabulary_size: int) -> jax.Arra
     return jax.random.randint(
         jax.random.key(0), (length + 1, batch_size), 0, vocabulary_size, jnp.int32
     )
+
+
+def vocabulary(size: int) -> Vocabulary:
+    """A vocabulary of V characters, whichever: only their number matters to a time."""
+    return Vocabulary.of("".join(chr(ord(" ") + i) for i in range(size)))
 
 
 def copy(tree):
@@ -78,21 +85,86 @@ def repeated(step: Callable, carry: tuple, ids: jax.Array) -> Callable[[], jax.A
     return call
 
 
+class Layer(NamedTuple):
+    """A recurrent layer over dense inputs, with rnnzoo's weights in its own layout.
+
+    Attributes:
+      call: () -> what is timed: forward and backward, as the layer's framework returns it.
+      read: that result -> (loss, gradients by the inputs [T, B, D], gradients by the weights), as
+        arrays; the loss is the mean of the squared outputs.
+      weights: rnnzoo's parameters -> the layer's, a tree like its gradients. It reorders, flips
+        signs, and adds constants, nothing else.
+    """
+
+    call: Callable[[], Any]
+    read: Callable[[Any], tuple[Any, Any, Any]]
+    weights: Callable[[Params], Any]
+
+
+def jax_layer(
+    apply: Callable[[Any, jax.Array], jax.Array],
+    weights: Callable[[Params], Any],
+    params: Params,
+    xs: jax.Array,
+    read: Callable[[Any], tuple[Any, Any, Any]] = lambda result: result,
+) -> Layer:
+    """A layer in JAX: loss and gradients in one compiled call.
+
+    Args:
+      apply: (weights, inputs) -> outputs.
+      weights: as in `Layer`.
+      params: rnnzoo's.
+      xs: the inputs, in the layer's own layout.
+      read: as in `Layer`, where that layout is not [T, B, D].
+    """
+
+    @jax.jit
+    def run(weights, xs):
+        square = jax.value_and_grad(lambda w, xs: jnp.mean(apply(w, xs) ** 2), (0, 1))
+        loss, (d_weights, d_xs) = square(weights, xs)
+        return loss, d_xs, d_weights
+
+    arguments = jax.tree.map(jnp.asarray, (weights(params), xs))
+    return Layer(lambda: run(*arguments), read, weights)
+
+
+def layer_figures(layer: Layer, result: Any, inputs: jax.Array, params: Params) -> list[float]:
+    """What must be equal for a layer that computes the same function as rnnzoo's.
+
+    By the chain rule, the layer's gradient along the image of a direction is rnnzoo's gradient
+    along the direction itself; taken along rnnzoo's own gradient, nothing cancels.
+
+    Args:
+      layer: the layer.
+      result: of its call.
+      inputs: rnnzoo's gradient by the inputs.
+      params: rnnzoo's gradient by the parameters.
+
+    Returns:
+      The loss, and the derivatives by the inputs and by the weights along rnnzoo's gradients.
+    """
+    loss, d_inputs, d_weights = layer.read(result)
+    origin = layer.weights(jax.tree.map(np.zeros_like, params))
+    direction = jax.tree.map(np.subtract, layer.weights(params), origin)
+    by_weights = jax.tree.map(lambda a, b: np.vdot(a, b), d_weights, direction)
+    return [float(loss), float(np.vdot(d_inputs, inputs)), float(sum(jax.tree.leaves(by_weights)))]
+
+
 def check_same(losses: Mapping[str, Sequence[float]], tolerance: float = 1e-4) -> None:
     """Checks that contenders that should compute one function do.
 
     Args:
-      losses: for each contender, its losses over a few updates.
+      losses: for each contender, its losses over a few updates, or other figures that must agree.
       tolerance: the largest relative difference to the first contender. Rounding in float32 makes
         1e-7, a gate of the wrong sign 1e-3.
 
     Raises:
-      ArithmeticError: one differs.
+      ArithmeticError: one differs, or is not finite, which would tell nothing.
     """
     (first, expected), *others = losses.items()
     for name, found in others:
-        if not np.allclose(found, expected, rtol=tolerance, atol=0):
+        if not (np.isfinite(found).all() and np.allclose(found, expected, rtol=tolerance, atol=0)):
             raise ArithmeticError(
                 f"{name} and {first} do not compute the same function, so that comparing their "
-                f"times means nothing: losses {np.array(found)} and {np.array(expected)}"
+                f"times means nothing: {np.array(found)} and {np.array(expected)}"
             )

@@ -18,11 +18,12 @@ jax.config.update("jax_enable_x64", True)
 
 @pytest.fixture(scope="module")
 def tiny_benchmarks():
-    """One call is a sample, and the machine's limits are those of tiny products."""
+    """One call is a sample, none waits for the one before, and the limits are of tiny products."""
     from benchmarks import limits, timing
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(timing, "SAMPLE_SECONDS", 1e-9)
+        patch.setattr(timing, "PAUSE_SECONDS", 0)
         tiny = {"LARGE": 8, "IN_LOOP": 4, "MATRICES": (4, 8), "MEMORY": 16}
         for name, value in (tiny | {"CALL_FLOPS": 2**10, "CALL_BYTES": 2**10}).items():
             patch.setattr(limits, name, value)
@@ -42,3 +43,18 @@ def run_benchmark(tmp_path, capsys):
         return capsys.readouterr().out, json.loads(out.read_text(encoding="utf-8"))
 
     return run
+
+
+@pytest.fixture
+def checked_losses(monkeypatch):
+    """What each benchmark hands to `check_same`, as it does so."""
+    from benchmarks import workloads
+
+    losses, check_same = [], workloads.check_same
+
+    def record(by_contender):
+        losses.append({name: [float(x) for x in found] for name, found in by_contender.items()})
+        check_same(by_contender)
+
+    monkeypatch.setattr(workloads, "check_same", record)
+    return losses

@@ -1,1 +1,48 @@
-"""The peers that rnnzoo is measured against, one adapter per file."""
+"""The peers that rnnzoo is measured against, one adapter per file.
+
+Each offers `layers(cell, H, params, xs)`: by the contender's name, a `workloads.Layer` over the
+inputs xs [T, B, D] with the parameters of rnnzoo's cell; none for a cell that it lacks.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from rnnzoo.errors import UserError, did_you_mean
+
+NAMES = ("haiku", "torch", "torchrecurrent", "flax", "keras")
+
+
+def load(name: str) -> ModuleType:
+    """The adapter of that name.
+
+    Raises:
+      UserError: there is none, or its package is not installed.
+    """
+    if name not in NAMES:
+        raise UserError(f"no peer is named {name!r}: {did_you_mean(name, NAMES)}")
+    try:
+        return importlib.import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as e:
+        raise UserError(
+            f"the peer {name} needs the package {e.name!r}, which is not installed: "
+            "pip install -e '.[peers]'"
+        ) from e
+
+
+def choose(asked: Sequence[str]) -> dict[str, ModuleType]:
+    """The adapters by name; for 'all', those whose packages are installed.
+
+    Raises:
+      UserError: see `load`; with 'all', a line on the terminal tells what is left out.
+    """
+    if "all" not in asked:
+        return {name: load(name) for name in asked}
+    found = {}
+    for name in NAMES:
+        try:
+            found[name] = load(name)
+        except UserError as e:
+            print(f"left out: {e}", file=sys.stderr)
+    return found

@@ -1,5 +1,6 @@
 """The peer: the same language model with Haiku's own cores and Haiku's own unroll."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from benchmarks import workloads
 from rnnzoo.model import LanguageModel, Params
 
 
@@ -57,53 +59,49 @@ class Twin(NamedTuple):
     Attributes:
       make_core: hidden size -> Haiku's core.
       options: what makes the registered cell the same function.
-      to_rnnzoo: the core's parameters as the cell's. It only reorders, flips signs and adds
-        constants, so that Adam and the clipping commute with it: whole trainings agree.
+      from_rnnzoo: the cell's parameters as the core's; others are left as they are. It only
+        reorders, flips signs and adds constants, so that Adam and the clipping commute with it:
+        whole trainings agree.
     """
 
     make_core: Callable[[int], hk.RNNCore]
     options: Mapping[str, Any]
-    to_rnnzoo: Callable[[Params], Params]
+    from_rnnzoo: Callable[[Params], Params]
 
 
 def _elman(params: Params) -> Params:
-    return {
-        "elman/U": params["vanilla_rnn/linear"],
-        "elman/W": params["vanilla_rnn/linear_1"],
-        "readout": params["readout"],
-    }
+    rest = dict(params)
+    core = {"vanilla_rnn/linear": rest.pop("elman/U"), "vanilla_rnn/linear_1": rest.pop("elman/W")}
+    return {**rest, **core}
 
 
 def _gru(params: Params) -> Params:
-    """Haiku's update gate is 1 - z, which is the gate of the opposite sign."""
+    """Haiku has the gates as (z, r, n); its update gate is 1 - z, the gate of the opposite sign."""
 
     def reorder(a):
-        z, r, n = jnp.split(a, 3, axis=-1)
-        return jnp.concatenate([r, -z, n], axis=-1)
+        r, z, n = jnp.split(a, 3, axis=-1)
+        return jnp.concatenate([-z, r, n], axis=-1)
 
-    core = {name: reorder(a) for name, a in params["gru"].items()}
-    return {
-        "gru/U": {"w": core["w_i"], "b": core["b"]},
-        "gru": {"W": core["w_h"]},
-        "readout": params["readout"],
-    }
+    rest = dict(params)
+    U, W = rest.pop("gru/U"), rest.pop("gru")["W"]
+    return {**rest, "gru": {"w_i": reorder(U["w"]), "w_h": reorder(W), "b": reorder(U["b"])}}
 
 
 def _lstm(params: Params) -> Params:
     """Haiku has one product of [x, h], the gates as (i, g, f, o), and adds 1 to f."""
 
     def reorder(a):
-        i, g, f, o = jnp.split(a, 4, axis=-1)
-        return jnp.concatenate([i, f, g, o], axis=-1)
+        i, f, g, o = jnp.split(a, 4, axis=-1)
+        return jnp.concatenate([i, g, f, o], axis=-1)
 
-    w, b = params["lstm/linear"]["w"], params["lstm/linear"]["b"]
-    H = b.shape[0] // 4
-    D = w.shape[0] - H
-    return {
-        "lstm/U": {"w": reorder(w[:D]), "b": reorder(b).at[H : 2 * H].add(1)},
-        "lstm/W": {"w": reorder(w[D:])},
-        "readout": params["readout"],
+    rest = dict(params)
+    U, W = rest.pop("lstm/U"), rest.pop("lstm/W")["w"]
+    H = len(W)
+    linear = {
+        "w": reorder(jnp.concatenate([U["w"], W])),
+        "b": reorder(U["b"]).at[2 * H : 3 * H].add(-1),
     }
+    return {**rest, "lstm/linear": linear}
 
 
 TWINS = {
@@ -112,3 +110,43 @@ TWINS = {
     "gru": Twin(hk.GRU, {"reset": "before"}, _gru),
     "lstm": Twin(hk.LSTM, {}, _lstm),
 }
+
+
+def layer(
+    make_core: Callable[[], hk.RNNCore],
+    unroll: Callable,
+    params: Params,
+    xs: jax.Array,
+    weights: Callable[[Params], Params] = dict,
+) -> workloads.Layer:
+    """Any Haiku core over dense inputs.
+
+    Args:
+      make_core: makes the core.
+      unroll: `hk.dynamic_unroll`, or another of its kind.
+      params: of rnnzoo's cell.
+      xs: the inputs, shape [T, B, D].
+      weights: those parameters as the core's.
+    """
+
+    def run(xs):
+        core = make_core()
+        return unroll(core, xs, core.initial_state(xs.shape[1]))[0]
+
+    apply = hk.without_apply_rng(hk.transform(run)).apply
+    return workloads.jax_layer(apply, weights, params, xs)
+
+
+def layers(cell: str, H: int, params: Params, xs: jax.Array) -> dict[str, workloads.Layer]:
+    """Haiku's own core on its own unroll; `params` are those of the cell with `options(cell)`."""
+    if cell not in TWINS:
+        return {}
+    twin = TWINS[cell]
+    make_core = functools.partial(twin.make_core, H)
+    found = layer(make_core, hk.dynamic_unroll, params, xs, twin.from_rnnzoo)
+    return {"haiku, dynamic_unroll": found}
+
+
+def options(cell: str) -> Mapping[str, Any]:
+    """What makes the registered cell the function that Haiku's core fixes."""
+    return TWINS[cell].options if cell in TWINS else {}
