@@ -190,9 +190,8 @@ def _follow(jaxpr: Jaxpr, operands: list[Origins], times: int = 1) -> list[Origi
         inner = e.params.get("jaxpr", e.params.get("call_jaxpr"))
         inner = getattr(inner, "jaxpr", inner)
         if e.primitive is P.scan_p:  # whatever it carries may depend on all it reads
-            first = e.params["num_consts"]
-            carried = slice(first, first + e.params["num_carry"])
-            origins[carried] = [union] * e.params["num_carry"]
+            carried = _carried(e, inner)
+            origins[carried] = [union] * len(origins[carried])
             found = _follow(inner, origins, times * e.params["length"])
             results = [union.union(*found)] * len(e.outvars)
         elif isinstance(inner, Jaxpr) and len(inner.invars) == len(origins):
@@ -202,6 +201,19 @@ def _follow(jaxpr: Jaxpr, operands: list[Origins], times: int = 1) -> list[Origi
             results = [union | {_Product(e, tuple(origins), times)}]
         known.update(zip(e.outvars, results, strict=True))
     return [read(v) for v in jaxpr.outvars]
+
+
+def _carried(scan: JaxprEqn, body: Jaxpr) -> slice:
+    """Where a scan's carry stands among its operands: after constants, before what it runs along.
+
+    What a scan runs along or stacks up has an axis more outside of its body than in it.
+    """
+
+    def same(outside, inside):
+        return sum(a.aval.shape == b.aval.shape for a, b in zip(outside, inside, strict=True))
+
+    end = same(scan.invars, body.invars)
+    return slice(end - same(scan.outvars, body.outvars), end)
 
 
 def _loops(next_state: list[Origins]) -> tuple[int, ...]:
