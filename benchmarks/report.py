@@ -14,6 +14,8 @@ import jax
 from rich.console import Console
 from rich.table import Table
 
+from rnnzoo.devices import cores
+
 FOLDER = pathlib.Path(__file__).parent
 PACKAGES = (
     "jax",
@@ -35,7 +37,7 @@ def machine() -> dict[str, Any]:
     """What a time depends on besides the code: processor, devices, versions, threads."""
     return {
         "cpu": _cpu_model(),
-        "cores": _cores(),
+        "cores": cores(),
         "system": platform.platform(),
         "platform": jax.default_backend(),
         "devices": [device.device_kind for device in jax.devices()],
@@ -113,11 +115,6 @@ def _cpu_model() -> str:
             return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
     except (OSError, StopIteration):  # not Linux, or a processor without a model name
         return platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _version(package: str) -> str | None:

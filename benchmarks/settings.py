@@ -9,6 +9,7 @@ from typing import Any
 from absl import app, flags, logging
 
 from rnnzoo import registry
+from rnnzoo.devices import make_cpu_devices
 from rnnzoo.errors import UserError, did_you_mean
 from rnnzoo.host_memory import keep_freed_memory
 
@@ -123,4 +124,5 @@ def run(main: Callable[[], None], used: Sequence[flags.FlagHolder]) -> None:
             sys.exit(f"error: {e}")
 
     keep_freed_memory()  # for all contenders alike
+    make_cpu_devices()  # of which only rnnzoo's trainer uses more than one
     app.run(checked)

@@ -3,9 +3,10 @@
     python -m benchmarks.training_step
 
 For each cell there are three contenders, whose losses over three updates are checked to be equal:
-rnnzoo's cell and unroll; Haiku's core, unmodified, on rnnzoo's unroll; Haiku's core on
-`hk.dynamic_unroll`. All else is the same: one-hot inputs, readout, loss, clipped Adam, one jitted
-call with donated buffers for a piece of T characters.
+rnnzoo's cell and trainer, which shares out the rows of a large batch over the cores; Haiku's core,
+unmodified, on rnnzoo's unroll, on one device; Haiku's core on `hk.dynamic_unroll`. All else is the
+same: one-hot inputs, readout, loss, clipped Adam, one jitted call with donated buffers for a piece of
+T characters.
 """
 
 import functools
@@ -38,7 +39,7 @@ def contenders(cell: str, H: int, V: int, ids: jax.Array) -> dict[str, Callable[
     params = jax.jit(ours.init)(jax.random.key(0))
     peers_params = twin.from_rnnzoo(params)
     return {
-        "rnnzoo": workloads.training_step(ours, params, ids),
+        "rnnzoo": workloads.rnnzoo_training_step(ours, params, ids),
         "hk core, rnnzoo.unroll": workloads.training_step(
             language_model(make_peer, V), peers_params, ids
         ),

@@ -1,5 +1,6 @@
 """The work that is timed: equal for every model, so that only the model differs."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from rnnzoo import batches, train
 from rnnzoo.loss import cross_entropy
 from rnnzoo.model import LanguageModel, Params, State
 from rnnzoo.vocabulary import Vocabulary
@@ -64,6 +66,24 @@ def training_step(model: LanguageModel, params: Params, ids: jax.Array) -> Calla
     return repeated(jitted_update(model), start(model, params, ids.shape[1]), ids)
 
 
+def rnnzoo_training_step(
+    model: LanguageModel, params: Params, ids: jax.Array
+) -> Callable[[], jax.Array]:
+    """As `training_step`, by the trainer of rnnzoo, which shares the rows out over a CPU's cores."""
+    T, B = len(ids) - 1, ids.shape[1]
+    piece = batches.Stretch(ids[:-1], ids[1:], jnp.ones((T, B)))
+    trainer = train.Trainer(model, CLIPPED_ADAM, train.Source(lambda key: piece, 1, B, T))
+    zeros = {"piece": jnp.zeros((), jnp.int32), "nats": jnp.zeros(()), "characters": jnp.zeros(())}
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def step(state, piece):
+        state = state._replace(**zeros)
+        state = train.advance(model, CLIPPED_ADAM, T, trainer.mesh, state, piece, 1)
+        return state, state.nats / state.characters
+
+    return repeated(step, trainer.start()._replace(params=copy(params)), piece)
+
+
 def jitted_update(model: LanguageModel) -> Callable:
     """`update` with clipped Adam, to be compiled; what it is given first is donated."""
     return jax.jit(update(model, CLIPPED_ADAM), donate_argnums=0)
@@ -74,7 +94,7 @@ def start(model: LanguageModel, params: Params, batch_size: int) -> tuple:
     return copy((params, CLIPPED_ADAM.init(params), model.initial_state(params, batch_size)))
 
 
-def repeated(step: Callable, carry: tuple, ids: jax.Array) -> Callable[[], jax.Array]:
+def repeated(step: Callable, carry: tuple, ids: Any) -> Callable[[], jax.Array]:
     """A call that makes one update more, compiled or jitted, and returns its nats."""
 
     def call():
