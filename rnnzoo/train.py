@@ -65,20 +65,20 @@ def update(
     optimizer: optax.GradientTransformation,
     state: TrainState,
     piece: batches.Stretch,
+    characters: jax.Array,
 ) -> TrainState:
     """One step of gradient descent, on one piece: [T, B] inputs, targets and weights.
 
-    Runs on each device of the mesh axis `ROWS`, with that device's rows of state and piece.
+    Runs on each device of the mesh axis `ROWS`, with that device's rows of state and piece; all of
+    the piece's rows together have so many `characters`.
     """
-    own_characters = piece.weights.sum()
-    characters = lax.psum(own_characters, ROWS)
+    share = piece.weights.sum() / characters
 
     def loss_of(params):
         key = jax.random.fold_in(state.key, state.piece)
         key = jax.random.fold_in(key, lax.axis_index(ROWS))
         logits, h = model.apply(params, key, piece.inputs, state.recurrent_state)
-        own_loss = cross_entropy(logits, piece.targets, piece.weights)
-        return own_loss * own_characters / characters, h
+        return share * cross_entropy(logits, piece.targets, piece.weights), h
 
     (loss, h), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
     loss, gradient = lax.psum((loss, gradient), ROWS)
@@ -117,19 +117,19 @@ def advance(model, optimizer, truncation, mesh, state: TrainState, stretch: batc
     old state's memory becomes the new one's.
     """
 
-    def run(state, stretch, stop):
-        return lax.while_loop(
-            lambda state: state.finite & (state.piece < stop),
-            lambda state: update(
-                model, optimizer, state, batches.piece(stretch, state.piece, truncation)
-            ),
-            state,
-        )
+    characters = stretch.weights.reshape(-1, truncation * stretch.weights.shape[1]).sum(1)
+
+    def run(state, stretch, characters, stop):
+        def next_piece(state):
+            piece = batches.piece(stretch, state.piece, truncation)
+            return update(model, optimizer, state, piece, characters[state.piece])
+
+        return lax.while_loop(lambda state: state.finite & (state.piece < stop), next_piece, state)
 
     layout = _layout(mesh)
-    in_specs = layout, P(None, ROWS), P()
+    in_specs = layout, P(None, ROWS), P(), P()
     run = jax.shard_map(run, mesh=mesh, in_specs=in_specs, out_specs=layout, check_vma=False)
-    return run(state, stretch, stop)
+    return run(state, stretch, characters, stop)
 
 
 @functools.partial(jax.jit, static_argnames=("model", "batch_size"), donate_argnames="state")
