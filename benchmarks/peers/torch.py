@@ -200,8 +200,8 @@ class Sampler:
     """The language model one character at a time, without gradients.
 
     The input's part of every cell is looked up, with its bias, in a table of V rows made
-    beforehand. A character is drawn from the softmax by dividing it by exponential noise, which takes half
-    the time of `torch.multinomial`.
+    beforehand. A character is drawn from the softmax by dividing it by exponential noise, which
+    takes half the time of `torch.multinomial`.
     """
 
     def __init__(self, cell: str, params: Params):
