@@ -31,6 +31,7 @@ LENGTH = flags.DEFINE_integer(
 
 LEARNING_RATE = 1e-3
 OPTIMIZER = optax.adam(LEARNING_RATE)
+CHECKED = 8  # pieces; over a whole epoch without clipping, rounding can grow to a loss of its own
 Epoch = Callable[[np.ndarray], float]  # trains on a text, ids [L + 1, B]; its nats per character
 
 
@@ -42,23 +43,27 @@ def read(corpus: str) -> tuple[np.ndarray, int]:
     return vocabulary.encode(text), len(vocabulary)
 
 
-def rnnzoo_epoch(model: LanguageModel, params: Params, B: int, T: int, L: int) -> Epoch:
+def rnnzoo_epoch(model: LanguageModel, params: Params, B: int, T: int) -> Epoch:
     """The trainer of rnnzoo, given the text instead of drawing it."""
-    text = np.zeros((L + 1, B), np.int32)
+    text = state = None
 
     @jax.jit
     def lay_out(text):
+        L = len(text) - 1
         stretch = batches.Stretch(text[:-1], text[1:], jnp.ones((L, B)))
         return jax.tree.map(lambda a: jnp.pad(a, ((0, -L % T), (0, 0))), stretch)
 
-    source = train.Source(lambda key: lay_out(text), -(-L // T), batch_size=B, truncation=T)
-    trainer = train.Trainer(model, OPTIMIZER, source)
-    state = trainer.start()._replace(params=workloads.copy(params))
+    @functools.cache
+    def trainer(pieces):
+        source = train.Source(lambda key: lay_out(text), pieces, batch_size=B, truncation=T)
+        return train.Trainer(model, OPTIMIZER, source)
 
     def epoch(ids):
         nonlocal state, text
-        text = ids
-        state, outcome = trainer.epoch(state, 1)
+        text, pieces = ids, -(-(len(ids) - 1) // T)
+        if state is None:
+            state = trainer(pieces).start()._replace(params=workloads.copy(params))
+        state, outcome = trainer(pieces).epoch(state, 1)
         return outcome.loss
 
     return epoch
@@ -75,14 +80,20 @@ def mean(losses: Sequence[float], ids: np.ndarray, T: int) -> float:
 
 
 def compare(
-    contenders: Mapping[str, Callable[[], Epoch]], ids: np.ndarray, B: int, L: int, rounds: int
+    contenders: Mapping[str, Callable[[], Epoch]],
+    ids: np.ndarray,
+    B: int,
+    T: int,
+    L: int,
+    rounds: int,
 ) -> list[dict]:
-    """Checks that the contenders have the same loss in a first epoch, then times them in turn.
+    """Checks that the contenders have the same loss in a first short epoch, then times them in turn.
 
     Args:
       contenders: makes their epochs, from the same parameters; the first is rnnzoo's.
       ids: the text, shape [N].
       B: rows of an epoch.
+      T: characters of a piece.
       L: characters of a row.
       rounds: samples of each contender.
 
@@ -105,8 +116,9 @@ def compare(
     first_text, first_calls, calls, losses = draw(), {}, {}, {}
     for name, make_epoch in contenders.items():
         first = functools.partial(first_epoch, make_epoch, first_text)
-        first_calls[name], (epoch, loss) = first_call(first)
-        calls[name], losses[name] = lambda epoch=epoch: epoch(draw()), [loss]
+        first_calls[name], (epoch, _) = first_call(first)
+        calls[name] = lambda epoch=epoch: epoch(draw())
+        losses[name] = [make_epoch()(first_text[: CHECKED * T + 1])]
     workloads.check_same(losses)
     timings = interleave(calls, rounds)
     ours = timings[next(iter(contenders))].median

@@ -9,7 +9,7 @@ Adam 1e-3 on every piece, without clipping. The contenders differ in what they c
   one jit per piece  loss, gradient and update of a piece, around `hk.dynamic_unroll`
   the exercise       loss and gradient of a piece; the optax update runs operation by operation
 
-All start from the same parameters; that their losses over the first epoch are equal is checked.
+All start from the same parameters; that their losses over the first pieces are equal is checked.
 """
 
 import functools
@@ -89,11 +89,11 @@ def measure(
     peer = haiku.language_model(lambda: haiku.Elman(hidden_size), V)
     params = jax.jit(peer.init)(jax.random.key(0))
     contenders = {
-        "rnnzoo": lambda: epochs.rnnzoo_epoch(ours, params, 1, T, L),
+        "rnnzoo": lambda: epochs.rnnzoo_epoch(ours, params, 1, T),
         "one jit per piece": lambda: one_jit_per_piece(peer, params, T),
         "the exercise": lambda: the_exercise(peer, params, T),
     }
-    return epochs.compare(contenders, ids, 1, L, rounds)
+    return epochs.compare(contenders, ids, 1, T, L, rounds)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ through `rnnzoo.train.Trainer.epoch`; PyTorch by the loop that one writes in it,
 on two, in its fastest form (`benchmarks.peers.torch`): a written-out loop with looked-up inputs for
 the Elman cells, torch.nn's layer on one-hot inputs for GRU and LSTM, fused Adam.
 
-All start from the same parameters; that their losses over the first epoch are equal is checked.
+All start from the same parameters; that their losses over the first pieces are equal is checked.
 """
 
 import jax
@@ -66,12 +66,12 @@ def measure(
         for B in batch_size:
             batches.check_subsequence(len(ids), B, L, T)
             contenders = {
-                "rnnzoo": lambda m=model, p=params, B=B: epochs.rnnzoo_epoch(m, p, B, T, L),
+                "rnnzoo": lambda m=model, p=params, B=B: epochs.rnnzoo_epoch(m, p, B, T),
                 **torch.jobs(cell, params, T),
             }
             rows += [
                 {"cell": cell, "batch_size": B, **row}
-                for row in epochs.compare(contenders, ids, B, L, rounds)
+                for row in epochs.compare(contenders, ids, B, T, L, rounds)
             ]
     return rows
 

@@ -33,6 +33,10 @@ class Timing(NamedTuple):
         low, high = np.percentile(self.samples, [25, 75])
         return float(low), float(high)
 
+    def divided(self, parts: int) -> "Timing":
+        """The timing of one of so many equal parts of the call."""
+        return Timing(tuple(seconds / parts for seconds in self.samples))
+
     def as_json(self) -> dict[str, Any]:
         """The figures that a result file keeps."""
         return {"median_seconds": self.median, "quartiles_seconds": list(self.quartiles)}

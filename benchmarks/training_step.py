@@ -3,10 +3,10 @@
     python -m benchmarks.training_step
 
 For each cell there are three contenders, whose losses over three updates are checked to be equal:
-rnnzoo's cell and trainer, which shares out the rows of a large batch over the cores; Haiku's core,
-unmodified, on rnnzoo's unroll, on one device; Haiku's core on `hk.dynamic_unroll`. All else is the
-same: one-hot inputs, readout, loss, clipped Adam, one jitted call with donated buffers for a piece of
-T characters.
+rnnzoo's cell and trainer, which takes many pieces in one compiled call and shares out the rows of a
+large batch over the cores; Haiku's core, unmodified, on rnnzoo's unroll, and on `hk.dynamic_unroll`,
+both in one jitted call with donated buffers for a piece. All else is the same: one-hot inputs, readout,
+loss, clipped Adam on every piece of T characters.
 """
 
 import functools
@@ -20,6 +20,7 @@ from benchmarks.peers import haiku
 from benchmarks.timing import first_call, interleave
 from rnnzoo.model import language_model
 
+PIECES = 16  # in a call that is timed
 PEER = "hk core, hk.dynamic_unroll"
 USED = (
     settings.HIDDEN_SIZE,
@@ -30,8 +31,8 @@ USED = (
 )
 
 
-def contenders(cell: str, H: int, V: int, ids: jax.Array) -> dict[str, Callable[[], jax.Array]]:
-    """The training steps of one cell's contenders, from the same parameters on."""
+def contenders(cell: str, H: int, V: int, ids: jax.Array) -> dict[str, Callable[[int], jax.Array]]:
+    """The training of one cell's contenders, by a number of pieces, from the same parameters on."""
     twin = haiku.TWINS[cell]
     make_peer = functools.partial(twin.make_core, H)
     ours = language_model(lambda: rnnzoo.make(cell, H, **twin.options), V)
@@ -39,7 +40,7 @@ def contenders(cell: str, H: int, V: int, ids: jax.Array) -> dict[str, Callable[
     params = jax.jit(ours.init)(jax.random.key(0))
     peers_params = twin.from_rnnzoo(params)
     return {
-        "rnnzoo": workloads.rnnzoo_training_step(ours, params, ids),
+        "rnnzoo": workloads.rnnzoo_training(ours, params, ids, PIECES),
         "hk core, rnnzoo.unroll": workloads.training_step(
             language_model(make_peer, V), peers_params, ids
         ),
@@ -60,8 +61,8 @@ def measure(
       rounds: samples of each contender.
 
     Returns:
-      One row for each cell, batch size and contender, with characters per second and `speedup`, the
-      peer's median time over the contender's.
+      One row for each cell, batch size and contender: its times for a piece, in seconds, characters
+      per second, and `speedup`, the peer's median time over the contender's.
 
     Raises:
       ArithmeticError: contenders of a cell do not compute the same function.
@@ -72,11 +73,11 @@ def measure(
             ids = workloads.random_piece(truncation, B, vocabulary_size)
             losses = {}
             for name, step in contenders(cell, hidden_size, vocabulary_size, ids).items():
-                calls[cell, B, name] = step
+                calls[cell, B, name] = functools.partial(step, PIECES)
                 first_calls[cell, B, name], loss = first_call(step)
                 losses[name] = [loss, step(), step()]
             workloads.check_same(losses)
-    timings = interleave(calls, rounds)
+    timings = {name: t.divided(PIECES) for name, t in interleave(calls, rounds).items()}
     return [
         {
             "cell": cell,

@@ -53,8 +53,8 @@ def update(model: LanguageModel, optimizer: optax.GradientTransformation) -> Cal
     return step
 
 
-def training_step(model: LanguageModel, params: Params, ids: jax.Array) -> Callable[[], jax.Array]:
-    """A call that trains on the piece once more: the nats before its clipped Adam update.
+def training_step(model: LanguageModel, params: Params, ids: jax.Array) -> Callable[..., jax.Array]:
+    """A call that trains on the piece once or so many times more: the nats before the last update.
 
     One compiled call, its buffers donated; the recurrent state goes on from call to call.
 
@@ -66,22 +66,35 @@ def training_step(model: LanguageModel, params: Params, ids: jax.Array) -> Calla
     return repeated(jitted_update(model), start(model, params, ids.shape[1]), ids)
 
 
-def rnnzoo_training_step(
-    model: LanguageModel, params: Params, ids: jax.Array
-) -> Callable[[], jax.Array]:
-    """As `training_step`, by the trainer of rnnzoo, which shares the rows out over a CPU's cores."""
+def rnnzoo_training(
+    model: LanguageModel, params: Params, ids: jax.Array, most: int
+) -> Callable[[int], jax.Array]:
+    """A call that trains on the piece a number of times more, at `most` so often: their mean nats.
+
+    As `training_step`, but by rnnzoo's own trainer: many pieces in one compiled call, whose rows are
+    shared out over a CPU's cores.
+    """
     T, B = len(ids) - 1, ids.shape[1]
     piece = batches.Stretch(ids[:-1], ids[1:], jnp.ones((T, B)))
-    trainer = train.Trainer(model, CLIPPED_ADAM, train.Source(lambda key: piece, 1, B, T))
+    stretch = jax.tree.map(lambda a: jnp.tile(a, (most, 1)), piece)
+    source = train.Source(lambda key: stretch, most, B, T)
+    trainer = train.Trainer(model, CLIPPED_ADAM, source)
     zeros = {"piece": jnp.zeros((), jnp.int32), "nats": jnp.zeros(()), "characters": jnp.zeros(())}
 
     @functools.partial(jax.jit, donate_argnums=0)
-    def step(state, piece):
+    def step(state, stretch, stop):
         state = state._replace(**zeros)
-        state = train.advance(model, CLIPPED_ADAM, T, trainer.mesh, state, piece, 1)
+        state = train.advance(model, CLIPPED_ADAM, T, trainer.mesh, state, stretch, stop)
         return state, state.nats / state.characters
 
-    return repeated(step, trainer.start()._replace(params=copy(params)), piece)
+    state = trainer.start()._replace(params=copy(params))
+
+    def call(count=1):
+        nonlocal state
+        state, nats = step(state, stretch, count)
+        return nats
+
+    return call
 
 
 def jitted_update(model: LanguageModel) -> Callable:
@@ -94,12 +107,13 @@ def start(model: LanguageModel, params: Params, batch_size: int) -> tuple:
     return copy((params, CLIPPED_ADAM.init(params), model.initial_state(params, batch_size)))
 
 
-def repeated(step: Callable, carry: tuple, ids: Any) -> Callable[[], jax.Array]:
-    """A call that makes one update more, compiled or jitted, and returns its nats."""
+def repeated(step: Callable, carry: tuple, ids: jax.Array) -> Callable[..., jax.Array]:
+    """A call that makes one update or several more, compiled or jitted: the last one's nats."""
 
-    def call():
+    def call(count=1):
         nonlocal carry
-        carry, nats = step(carry, ids)
+        for _ in range(count):
+            carry, nats = step(carry, ids)
         return nats
 
     return call

@@ -116,7 +116,6 @@ def advance(model, optimizer, truncation, mesh, state: TrainState, stretch: batc
     Both bounds are values, not shapes: one compilation serves an epoch of any number of calls. The
     old state's memory becomes the new one's.
     """
-
     characters = stretch.weights.reshape(-1, truncation * stretch.weights.shape[1]).sum(1)
 
     def run(state, stretch, characters, stop):
