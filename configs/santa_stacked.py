@@ -2,6 +2,8 @@
 
     python -m rnnzoo.main --config=configs/santa_stacked.py
 
+6 minutes on two CPU cores. Mean loss of epochs 241 to 260: 1.52 nats; of the last 20: 0.78.
+
 The upper one reads the lower one's new state; --config.cell.options.delayed=True gives it the
 previous one instead, as the exercise prints the equation.
 """
