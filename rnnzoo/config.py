@@ -23,7 +23,7 @@ FREE = ("cell.options", "optimizer.options")
 def default_config() -> ConfigDict:
     """Every key, with the values of the quickstart."""
     config = ConfigDict()
-    config.cpu_devices = 0  # cores of a CPU that share out the rows of a batch; 0 is all
+    config.cpu_devices = 0  # cores that share out a batch; 0 is as many as have 16 rows each
 
     config.cell = ConfigDict()
     config.cell.name = "gru"  # a registered cell, or several with commas between, lowest first

@@ -72,6 +72,20 @@ class SeparateGates(hk.RNNCore):
         return jnp.zeros((H,) if batch_size is None else (batch_size, H))
 
 
+class Normalised(hk.RNNCore):
+    """Gates that are cut out of layer norms, of the inputs and of the state."""
+
+    def __call__(self, x, h):
+        norm = lambda x: hk.LayerNorm(-1, True, True)(hk.Linear(2 * H)(x))  # noqa: E731
+        f, g = jnp.split(norm(x) + norm(h), 2, axis=-1)
+        first, second = jnp.split(x, 2, axis=-1)
+        h = jax.nn.sigmoid(f) * h + jnp.tanh(g) * (first * second).sum(-1, keepdims=True)
+        return h, h
+
+    def initial_state(self, batch_size):
+        return jnp.zeros((H,) if batch_size is None else (batch_size, H))
+
+
 CORES = {
     **{name: functools.partial(rnnzoo.make, name, H) for name in rnnzoo.names()},
     "gru before": lambda: rnnzoo.make("gru", H, reset="before"),
@@ -88,6 +102,7 @@ CORES = {
     "matrix": Matrix,
     "noisy": Noisy,
     "separate gates": SeparateGates,
+    "normalised": Normalised,
 }
 
 
@@ -322,6 +337,11 @@ def test_what_needs_no_state_leaves_the_loop():
 def test_gates_of_one_operand_are_one_product_however_they_are_written():
     _, weights = loops_of(SeparateGates)
     assert weights == [[(H, 2 * H + 1), (H, H)]]  # f, i and s read h; the last reads f * h
+
+
+def test_what_is_needed_whole_is_not_made_in_pieces_too():
+    _, weights = loops_of(Normalised)
+    assert weights == [[(H, 2 * H)]]
 
 
 def test_a_matrix_state_is_not_kept_for_every_step():

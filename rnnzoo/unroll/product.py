@@ -12,9 +12,8 @@ from jax.extend.core import primitives as P
 
 from rnnzoo.unroll.trace import bind, is_matmul, variables
 
-ONE_CORE = (
-    2**19
-)  # bytes of a weight that one core of a CPU multiplies a single row with as fast as two
+# Bytes of a weight with which one core of a CPU multiplies a single row as fast as two.
+ONE_CORE = 2**19
 PARTS = 4
 
 

@@ -54,11 +54,12 @@ def _split_products(step: Step) -> Step:
 
 def _cut_results(step: Step) -> Step:
     varying = depending_on(step.eqns, [*step.inputs, *step.state])
+    whole = _needed_whole(step)
     made_by = {  # what is worth looking into: what does not vary is cut once
         v: e
         for e in step.eqns
         for v in e.outvars
-        if v in varying or e.primitive is P.broadcast_in_dim_p
+        if (v in varying and v not in whole) or e.primitive is P.broadcast_in_dim_p
     }
     cut = {e.outvars[0] for e in step.eqns if _is_cut(e) and made_by.keys() & variables(e.invars)}
 
@@ -67,6 +68,19 @@ def _cut_results(step: Step) -> Step:
         return [_cut(eqn.invars[0], lo, hi, env, made_by) for lo, hi in pieces]
 
     return _replace(step, cut, rule)
+
+
+def _needed_whole(step: Step) -> set[Var]:
+    """The variables that are not only used in pieces: to make their pieces too would be more work."""
+    whole = set(variables([*step.outputs, *step.next_state]))
+    used = set(whole)
+    for e in reversed(step.eqns):
+        if used.isdisjoint(e.outvars):
+            continue
+        used.update(variables(e.invars))
+        in_pieces = _is_cut(e) or (e.primitive.name in ELEMENTWISE and e.outvars[0] not in whole)
+        whole.update(() if in_pieces else variables(e.invars))
+    return whole
 
 
 def _join_slices(step: Step) -> Step:
