@@ -24,6 +24,7 @@ from rnnzoo.unroll.trace import (
     Atom,
     Step,
     depending_on,
+    leading_to,
     size_in_bytes,
     state_dependence,
     variables,
@@ -68,14 +69,14 @@ class Plan(NamedTuple):
 
 def plan(step: Step) -> Plan:
     """Plans the unrolling of a step."""
-    eqns = _leading_to(step.eqns, [*step.outputs, *step.next_state])
+    eqns = step.eqns
     varying = depending_on(eqns, [*step.inputs, *step.state])
     cheap = [e for e in eqns if _is_cheap(e, varying)]
     loops = []
     for members, recurrent in _circles(step):
         state = [step.state[i] for i in members]
         next_state = [step.next_state[i] for i in members]
-        body = _leading_to(eqns, next_state, after=state) if recurrent else []
+        body = leading_to(eqns, next_state, after=state) if recurrent else []
         loops.append(Loop(state, next_state, body, [], recurrent))
     stage = _stages(step, eqns, loops)
 
@@ -93,7 +94,7 @@ def plan(step: Step) -> Plan:
         loops[k] = p._replace(body=_in_order(eqns, p.body + again))
 
     reads = [_reads(p) for p in loops]
-    outside = _leading_to(outside, results.union(*reads))
+    outside = leading_to(outside, results.union(*reads))
     read_outside = results.union(v for e in outside for v in variables(e.invars))
     for k, p in enumerate(loops):
         if p.recurrent:
@@ -188,20 +189,6 @@ def _followers(
             for v in e.outvars:
                 waiting += readers[v] if to_keep(v) < size_in_bytes(v) else []
     return list(joined.values())
-
-
-def _leading_to(eqns: list[JaxprEqn], atoms, after: list[Var] | None = None) -> list[JaxprEqn]:
-    """The equations whose results lead to one of `atoms` and, if given, depend on one of `after`."""
-    wanted, kept = set(variables(atoms)), []
-    for e in reversed(eqns):
-        if wanted.intersection(e.outvars):
-            wanted.update(variables(e.invars))
-            kept.append(e)
-    kept.reverse()
-    if after is None:
-        return kept
-    depending = depending_on(kept, after)
-    return [e for e in kept if depending.intersection(e.outvars)]
 
 
 def _is_cheap(e: JaxprEqn, varying: set[Var]) -> bool:

@@ -73,13 +73,10 @@ def _cut_results(step: Step) -> Step:
 def _needed_whole(step: Step) -> set[Var]:
     """The variables that are not only used in pieces: to make their pieces too would be more work."""
     whole = set(variables([*step.outputs, *step.next_state]))
-    used = set(whole)
     for e in reversed(step.eqns):
-        if used.isdisjoint(e.outvars):
-            continue
-        used.update(variables(e.invars))
         in_pieces = _is_cut(e) or (e.primitive.name in ELEMENTWISE and e.outvars[0] not in whole)
-        whole.update(() if in_pieces else variables(e.invars))
+        if not in_pieces:
+            whole.update(variables(e.invars))
     return whole
 
 

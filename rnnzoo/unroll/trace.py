@@ -22,7 +22,7 @@ class Step(NamedTuple):
     """`output, next_state = step(inputs, state)` as equations.
 
     Attributes:
-      eqns: the equations in order, without nested jits.
+      eqns: the equations in order, without nested jits and what leads nowhere.
       consts: the arrays that the step closes over (its parameters, above all), by their variable.
       inputs: the variables of one time step's inputs.
       state: the variables of the state.
@@ -67,7 +67,7 @@ def retrace(run: Callable, leaves: list, inputs: int, structure: Any) -> Step:
     flat = closed.jaxpr
     outputs = len(flat.outvars) - (len(leaves) - inputs)
     return Step(
-        list(flat.eqns),
+        leading_to(flat.eqns, flat.outvars),
         dict(zip(flat.constvars, closed.consts, strict=True)),
         flat.invars[:inputs],
         flat.invars[inputs:],
@@ -127,6 +127,22 @@ def depending_on(eqns: Iterable[JaxprEqn], roots: Iterable[Var]) -> set[Var]:
         if not found.isdisjoint(variables(e.invars)):
             found.update(e.outvars)
     return found
+
+
+def leading_to(
+    eqns: list[JaxprEqn], atoms: Iterable[Atom], after: list[Var] | None = None
+) -> list[JaxprEqn]:
+    """The equations whose results lead to one of `atoms` and, if given, depend on one of `after`."""
+    wanted, kept = set(variables(atoms)), []
+    for e in reversed(eqns):
+        if wanted.intersection(e.outvars):
+            wanted.update(variables(e.invars))
+            kept.append(e)
+    kept.reverse()
+    if after is None:
+        return kept
+    depending = depending_on(kept, after)
+    return [e for e in kept if depending.intersection(e.outvars)]
 
 
 def state_dependence(step: Step) -> dict[Var, frozenset[int]]:
