@@ -26,7 +26,7 @@ def load(name: str) -> ModuleType:
         return importlib.import_module(f"{__name__}.{name}")
     except ModuleNotFoundError as e:
         raise UserError(
-            f"the peer {name} needs the package {e.name!r}, which is not installed: "
+            f"the peer {name} needs the package {e.name.split('.')[0]!r}, which is not installed: "
             "pip install -e '.[peers]'"
         ) from e
 
