@@ -91,8 +91,7 @@ class Siblings:
     """Products of one operand, x @ W_1, x @ W_2, ..., made as one: x @ [W_1, W_2, ...].
 
     The gates of a cell, above all, however it was written. One large product shares the processor's
-    cores better than several small ones: on two cores, 32 rows and H = 256, four gates took 150
-    microseconds instead of 240.
+    cores better than several small ones; docs/performance.md has the effect.
     """
 
     def __init__(self, products: list[Product]):
