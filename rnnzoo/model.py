@@ -57,6 +57,9 @@ def language_model(
         def step(ids, state):  # so that `unroll` sees that x is one-hot, and looks rows up instead
             return core(embed(ids), state)
 
+        if hasattr(core, "parallel"):
+            step.parallel = lambda ids, state: core.parallel(embed(ids), state)
+
         def apply(ids, state):
             h, state = unroll(step, ids, state, strategy=strategy)
             logits = readout(h.reshape(-1, h.shape[-1]))  # as one matrix: faster to differentiate

@@ -1,4 +1,4 @@
-"""What cells share: the base class, activations and initialisers by name."""
+"""What cells share: the base classes, activations and initialisers by name."""
 
 from collections.abc import Callable
 
@@ -45,6 +45,58 @@ class Cell(hk.RNNCore):
         return jnp.zeros(
             (self.hidden_size,) if batch_size is None else (batch_size, self.hidden_size)
         )
+
+
+class LinearCell(hk.RNNCore):
+    r"""A cell whose recurrence is linear in its state, each number of the state by itself.
+
+    .. math:: h_t = a_t \odot h_{t-1} + b_t
+
+    A subclass says what a_t, b_t and the output are. It makes its layers in `__init__`, so that their
+    parameters have the same names in the step and in `parallel`.
+    """
+
+    def coefficients(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """(a, b) from inputs of shape [..., D]: b shaped as the state, a too or broadcast to it."""
+        raise NotImplementedError
+
+    def readout(self, h: jax.Array, x: jax.Array) -> jax.Array:
+        """The output from the new state h and the input x; h itself, unless a subclass differs."""
+        del x
+        return h
+
+    def __call__(self, x, h):
+        """One step: x of shape [..., D] and the state h to the output and the new state."""
+        a, b = self.coefficients(x)
+        h = (a * h + b).astype(h.dtype)
+        return self.readout(h, x), h
+
+    def parallel(self, xs, h):
+        """All time steps at once: xs of shape [T, ..., D] to the outputs [T, ...] and the last state."""
+        a, b = self.coefficients(xs)
+        hs = linear_scan(a, b, h)
+        return self.readout(hs, xs), hs[-1]
+
+
+def linear_scan(a: jax.Array, b: jax.Array, h: jax.Array) -> jax.Array:
+    """h_t = a_t h_{t-1} + b_t for all t, by an associative scan over the leading axis (Blelloch 1990).
+
+    Args:
+      a: the factors, [T, ...], or what broadcasts to the shape of b.
+      b: the addends, [T, ...].
+      h: the state before the first step, [...].
+
+    Returns:
+      The states after each step, [T, ...], in the dtype of h.
+    """
+
+    def then(first, second):
+        (a_1, b_1), (a_2, b_2) = first, second
+        return a_1 * a_2, a_2 * b_1 + b_2
+
+    a, b = jnp.broadcast_to(a, b.shape).astype(h.dtype), b.astype(h.dtype)
+    _, hs = jax.lax.associative_scan(then, (a, b.at[0].add(a[0] * h)))
+    return hs
 
 
 def find_activation(name: str | Callable) -> Callable:

@@ -18,6 +18,7 @@ STRATEGIES = {
     "chunked": chunked.scan,
     "python": reference.python_loop,
 }
+PARALLEL = "parallel"  # the core's own method
 
 
 def unroll(
@@ -50,6 +51,8 @@ def unroll(
           `rnnzoo.unroll.deferred`. Forward mode and higher derivatives work.
         'chunked': the same in chunks that the backward pass runs again, for long sequences: memory
           for sqrt(T) steps instead of T.
+        'parallel': the core's own `parallel(inputs, state)`, which computes all time steps at once;
+          linear recurrences have one.
         'plain': `hk.dynamic_unroll`, a `lax.scan`.
         'python': the obvious Python loop; slow, to compare with.
 
@@ -61,7 +64,7 @@ def unroll(
       UserError: an unknown strategy; inputs of different length; a next state that differs from the
         state in structure, shape or dtype; a core that the strategy cannot run.
     """
-    if strategy not in (known := ["auto", *STRATEGIES]):
+    if strategy not in (known := ["auto", PARALLEL, *STRATEGIES]):
         raise UserError(f"unroll: no strategy {strategy!r}: {did_you_mean(strategy, known)}")
     inputs, state = jax.tree.map(jnp.asarray, (input_sequence, initial_state))
     if not time_major:
@@ -80,7 +83,7 @@ def unroll(
     if strategy == "auto":
         chosen = "deferred" if length > 1 else "python"  # a single step is no loop
     try:
-        run = STRATEGIES[chosen]
+        run = _parallel(core, return_all_states) if chosen == PARALLEL else STRATEGIES[chosen]
         with _refusing_haiku_state(chosen):
             outputs, state = run(step, inputs, state, reverse=reverse)
     except CannotTrace as e:
@@ -96,6 +99,30 @@ def unroll(
         outputs = _swap_batch_and_time(outputs)
         state = _swap_batch_and_time(state) if return_all_states else state
     return outputs, state
+
+
+def _parallel(core: Callable, return_all_states: bool) -> Callable:
+    """The core's own way to compute all time steps at once, as a strategy."""
+    at_once = getattr(core, PARALLEL, None)
+    if at_once is None:
+        raise UserError(
+            "unroll: the core has no method `parallel(inputs, state)`: use another strategy"
+        )
+    if return_all_states:
+        raise UserError("unroll: 'parallel' has the last state only: use 'deferred' for all states")
+
+    def run(step, inputs, state, reverse):
+        del step
+        if not reverse:
+            return at_once(inputs, state)
+        outputs, state = at_once(_flip(inputs), state)
+        return _flip(outputs), state
+
+    return run
+
+
+def _flip(tree):
+    return jax.tree.map(lambda a: jnp.flip(a, 0), tree)
 
 
 def _swap_batch_and_time(tree):

@@ -1,0 +1,1 @@
+"""Bistable cells."""

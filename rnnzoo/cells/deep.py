@@ -1,0 +1,1 @@
+"""Cells with deeper or structured transitions."""

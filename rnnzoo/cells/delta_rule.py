@@ -1,0 +1,1 @@
+"""Cells with the delta rule."""

@@ -1,0 +1,1 @@
+"""Cells with orthogonal or independent recurrent weights."""

@@ -1,0 +1,1 @@
+"""Gated cells reduced to fewer gates or products."""
