@@ -108,7 +108,8 @@ def carries_over_a_cut(subject: Subject) -> None:
     (_, (whole, last)), _ = subject.expected
     for strategy in ("auto", "parallel") if "parallel" in subject.strategies else ("auto",):
         run = jit(functools.partial(subject.run, strategy=strategy))
-        first, state = run(subject.params, xs[:half], subject.start(subject.params, subject.offset))
+        start = subject.start(subject.params, subject.offset)
+        first, state = run(subject.params, xs[:half], start)
         second, state = run(subject.params, xs[half:], state)
         joined = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), first, second)
         _compare(joined, whole, f"{strategy!r} in two halves: outputs")
@@ -214,7 +215,7 @@ def works_in_bfloat16(subject: Subject) -> None:
         if jnp.issubdtype(a.dtype, jnp.floating) and a.dtype != jnp.bfloat16:
             raise Failed(f"output {_path(path)} is {a.dtype}: a constant or parameter is not bf16")
     exact, _ = jit(functools.partial(subject.run, key=subject.key))(
-        subject.params, subject.inputs(STEPS), subject.initial_state()
+        subject.params, subject.inputs(STEPS), subject.initial_state(subject.params)
     )
     _compare(outputs, exact, "outputs", tolerance=0.15)
     for name, g in flat(gradients).items():
@@ -225,7 +226,7 @@ def works_in_bfloat16(subject: Subject) -> None:
 def compiles_once(subject: Subject) -> None:
     """A second call with other numbers, and one on the last state, do not compile again."""
     run = jit(functools.partial(subject.run, strategy="auto", key=subject.key))
-    state = subject.initial_state()
+    state = subject.initial_state(subject.params)
     for seed in range(3):
         _, state = run(subject.params, subject.inputs(STEPS, seed), state)
     # Haiku's initial state may be weakly typed: that is one compilation more, once.
@@ -237,13 +238,15 @@ def works_under_vmap_and_unbatched(subject: Subject) -> None:
     """A row alone, without a batch axis, and under vmap, is what it is in a batch."""
     if subject.key is not None:
         raise NotApplicable("the core draws other random numbers for each row")
-    xs = subject.inputs(3)
-    run = functools.partial(subject.run, subject.params, strategy="auto")
-    batched = jit(lambda: run(xs, subject.initial_state()))()
-    one = lambda xs: run(xs, subject.initial_state(batch_size=None))  # noqa: E731
-    mapped = jit(lambda: jax.vmap(one, 1, (1, 0))(xs))()
+    xs, params = subject.inputs(3), subject.params
+
+    def run(xs, batch_size):
+        return subject.run(params, xs, subject.initial_state(params, batch_size), "auto")
+
+    batched = jit(lambda: run(xs, subject.batch_size))()
+    mapped = jit(lambda: jax.vmap(lambda row: run(row, None), 1, (1, 0))(xs))()
     _compare(mapped, batched, "vmap over rows without a batch axis, against a batch:")
-    alone = jit(lambda: run(xs[:, :1], subject.initial_state(batch_size=1)))()
+    alone = jit(lambda: run(xs[:, :1], 1))()
     first = batched[0][:, :1], jax.tree.map(lambda a: a[:1], batched[1])
     _compare(alone, first, "a batch of one, against a batch:")
 

@@ -76,7 +76,9 @@ class Subject:
     def key(self):
         """The random key that the core needs, or None if it can do without."""
         try:
-            jax.eval_shape(lambda: self.run(self.params, self.inputs(1), self.initial_state()))
+            jax.eval_shape(
+                lambda p: self.run(p, self.inputs(1), self.initial_state(p)), self.params
+            )
         except ValueError as e:
             if "PRNG" not in str(e) and "rng" not in str(e):
                 raise
@@ -92,15 +94,16 @@ class Subject:
         """(outputs, last state)."""
         return self._run(params, key, xs, state, strategy)
 
-    def initial_state(self, params=None, batch_size: int | None = -1):
+    def initial_state(self, params, batch_size: int | None = -1):
         """The core's initial state; for B rows if `batch_size` is not given."""
-        batch_size = self.batch_size if batch_size == -1 else batch_size
-        return self._initial_state(self.params if params is None else params, None, batch_size)
+        return self._initial_state(
+            params, None, self.batch_size if batch_size == -1 else batch_size
+        )
 
     @functools.cached_property
     def offset(self):
         """What to add to the initial state for one from the middle of a sequence."""
-        first = self.initial_state()
+        first = self.initial_state(self.params)
         run = jit(functools.partial(self.run, key=self.key))
         _, state = run(self.params, self.inputs(3, seed=4), first)
         return jax.tree.map(lambda s, i: jnp.where(jnp.isfinite(i), s - i, 0), state, first)
@@ -112,10 +115,11 @@ class Subject:
     @functools.cache  # noqa: B019, a subject lives as long as its checks
     def gradients(self, strategy: str) -> Callable:
         """Compiled (params, xs, offset) -> ((loss, (outputs, state)), gradients by all three)."""
+        key = self.key
 
         def loss(params, xs, offset):
             state = self.start(params, offset)
-            results = self.run(params, xs, state, strategy, self.key)
+            results = self.run(params, xs, state, strategy, key)
             return counting_all(results), results
 
         return jit(jax.value_and_grad(loss, (0, 1, 2), has_aux=True, allow_int=True))
