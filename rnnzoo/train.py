@@ -77,7 +77,8 @@ def update(
     def loss_of(params):
         key = jax.random.fold_in(state.key, state.piece)
         key = jax.random.fold_in(key, lax.axis_index(ROWS))
-        logits, h = model.apply(params, key, piece.inputs, state.recurrent_state)
+        h = _from_learned_start(model, params, state)
+        logits, h = model.apply(params, key, piece.inputs, h)
         return share * cross_entropy(logits, piece.targets, piece.weights), h
 
     (loss, h), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
@@ -99,6 +100,19 @@ def update(
         characters=state.characters + characters,
         finite=finite,
     )
+
+
+def _from_learned_start(model: LanguageModel, params, state: TrainState):
+    """The carried state, through which a learned initial state gets the first piece's gradient."""
+    initial = model.initial_state(params, 1)
+
+    def lead(carried, start):
+        if not jnp.issubdtype(start.dtype, jnp.inexact):
+            return carried
+        moved = jnp.where(jnp.isfinite(start), start - lax.stop_gradient(start), 0)  # zero
+        return carried + jnp.where(state.piece == 0, moved, 0)
+
+    return jax.tree.map(lead, state.recurrent_state, initial)
 
 
 def _layout(mesh: Mesh) -> TrainState:
@@ -134,7 +148,7 @@ def advance(model, optimizer, truncation, mesh, state: TrainState, stretch: batc
 @functools.partial(jax.jit, static_argnames=("model", "batch_size"), donate_argnames="state")
 def _begin_epoch(model, batch_size, state: TrainState, key) -> TrainState:
     return state._replace(
-        recurrent_state=model.initial_state(state.params, batch_size),
+        recurrent_state=model.initial_state(state.params, batch_size, key),
         key=key,
         piece=jnp.zeros_like(state.piece),
         nats=jnp.zeros_like(state.nats),
