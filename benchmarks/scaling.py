@@ -21,8 +21,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 import rnnzoo
-from benchmarks import cost, limits, report, settings, timing, workloads
-from rnnzoo import registry
+from benchmarks import limits, report, settings, timing, workloads
+from rnnzoo import cost, registry
 from rnnzoo.model import language_model
 
 BASE = (

@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 import jax
 
 import rnnzoo
-from benchmarks import cost, limits, report, settings, timing, workloads
+from benchmarks import limits, report, settings, timing, workloads
+from rnnzoo import cost
 from rnnzoo.model import LanguageModel, Params, language_model
 from rnnzoo.sampler import sample
 

@@ -142,7 +142,7 @@ def override(config: ConfigDict, overrides: list[str], only: str = "") -> Config
             configs.check_key(key, defaults)
             _set(config, word, key, text, type(defaults[key]))
         elif equals:
-            config[section.split(".")[0]].options[name] = _literal(text)
+            config[section.split(".")[0]].options[name] = literal(text)
         else:
             raise UserError(f"config.{key} needs a value: --config.{key}=value")
     return configs.complete(config)
@@ -160,7 +160,8 @@ def _set(config, word, key, text, wanted):
         raise configs.wrong_type(key, text, wanted) from e
 
 
-def _literal(text: str):
+def literal(text: str):
+    """The Python literal that the text spells, or else the text."""
     try:
         return ast.literal_eval(text)
     except (SyntaxError, ValueError):

@@ -1,6 +1,8 @@
 """The one kind of error that is the user's to mend, and the 'did you mean' that goes with it."""
 
+import contextlib
 import difflib
+import sys
 from collections.abc import Iterable
 
 
@@ -15,3 +17,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if near:
         return f"did you mean {' or '.join(repr(n) for n in near)}?"
     return f"known: {', '.join(known)}" if known else "there are none"
+
+
+@contextlib.contextmanager
+def one_line_errors():
+    """Ends a program with one line: the exit code is 2 for a person's mistake, 130 for an interrupt."""
+    try:
+        yield
+    except UserError as e:
+        print(f"rnnzoo: {e}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt as e:
+        print(f"rnnzoo: {e or 'stopped'}", file=sys.stderr)
+        sys.exit(130)

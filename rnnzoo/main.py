@@ -1,6 +1,5 @@
 """The command line's entry point: `python -m rnnzoo.main`, or `rnnzoo`."""
 
-import contextlib
 import shlex
 import sys
 
@@ -9,7 +8,7 @@ from absl import app, logging
 from rnnzoo import command_line, runs, sampler
 from rnnzoo import config as configs
 from rnnzoo.command_line import Arguments
-from rnnzoo.errors import UserError
+from rnnzoo.errors import one_line_errors
 from rnnzoo.host_memory import keep_freed_memory
 from rnnzoo.loss import bits_per_character
 
@@ -62,20 +61,8 @@ MODES = {"train": train, "sample": sample, "evaluate": evaluate}
 
 def main(arguments: Arguments) -> None:
     """Runs one mode; a person's mistake is one line and the exit code 2."""
-    with _one_line_errors():
+    with one_line_errors():
         MODES[arguments.mode](arguments)
-
-
-@contextlib.contextmanager
-def _one_line_errors():
-    try:
-        yield
-    except UserError as e:
-        print(f"rnnzoo: {e}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt as e:
-        print(f"rnnzoo: {e or 'stopped'}", file=sys.stderr)
-        sys.exit(130)
 
 
 def parse(argv: list[str]) -> Arguments:
@@ -83,7 +70,7 @@ def parse(argv: list[str]) -> Arguments:
     if {"--help", "-help", "-h", "-?"} & set(argv):
         print(command_line.help_text())
         sys.exit(0)
-    with _one_line_errors():
+    with one_line_errors():
         return command_line.parse(argv)
 
 

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import pytest
 
 import rnnzoo
-from benchmarks import cost, limits
+from benchmarks import limits
 from benchmarks.timing import Timing
+from rnnzoo import cost
 from rnnzoo.model import language_model
 
 H, D, B, V = 8, 5, 3, 7

@@ -167,18 +167,6 @@ def test_gru_with_the_reset_before_is_hk_gru(x):
     same_as_haiku(x, ours, params, theirs, {"gru": p})
 
 
-@pytest.mark.parametrize("name", rnnzoo.names())
-def test_one_sequence_is_a_batch_of_one(name, x):
-    def run(x, batch):
-        core = rnnzoo.make(name, H)
-        return rnnzoo.unroll(core, x, core.initial_state(batch))[0]
-
-    model = hk.transform(run)
-    params = model.init(jax.random.key(0), x[:, :1], 1)
-    alone = model.apply(params, None, x[:, 0], None)
-    np.testing.assert_allclose(alone, model.apply(params, None, x[:, :1], 1)[:, 0], atol=1e-12)
-
-
 @pytest.mark.parametrize("name, gates", [("elman", 1), ("gru", 3), ("lstm", 4)])
 def test_each_gate_is_drawn_orthogonal(name, gates):
     model = make_model(lambda: rnnzoo.make(name, H))

@@ -9,15 +9,15 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "rnnzoo"
 
 # Each layer may import those before it (and its own package), nothing after it.
 LAYERS = [
-    {"errors", "loss", "host_memory", "devices"},
+    {"errors", "loss", "host_memory", "devices", "cost"},
     {"registry", "vocabulary", "unroll"},
     {"cells", "corpus", "batches", "torch_weights"},
     {"model"},
     {"sampler", "evaluate", "checkpoint", "optimizers"},
-    {"train", "report"},
+    {"train", "report", "certificate"},
     {"config"},
     {"runs", "command_line"},
-    {"main"},
+    {"main", "certify"},
 ]
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 

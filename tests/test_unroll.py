@@ -87,7 +87,7 @@ class Normalised(hk.RNNCore):
 
 
 CORES = {
-    **{name: functools.partial(rnnzoo.make, name, H) for name in rnnzoo.names()},
+    **{n: functools.partial(rnnzoo.make, n, H) for n in ("elman", "stacked_elman", "gru", "lstm")},
     "gru before": lambda: rnnzoo.make("gru", H, reset="before"),
     "stacked_elman delayed": lambda: rnnzoo.make("stacked_elman", H, delayed=True),
     "elman, gru": lambda: rnnzoo.make(["elman", "gru"], H),
