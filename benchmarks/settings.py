@@ -40,7 +40,9 @@ VOCABULARY_SIZE = flags.DEFINE_integer(
     "vocabulary_size", 83, "V, the different characters.", lower_bound=2, upper_bound=1_000_000
 )
 CELLS = flags.DEFINE_list(
-    "cells", ["all"], "Names of registered cells; 'all' for those that the benchmark is about."
+    "cells",
+    ["all"],
+    "Names of registered cells; 'all' for those that the benchmark is about, 'zoo' for every one.",
 )
 BATCH_SIZE = define_numbers("batch_size", [1, 32], "B, rows of text read side by side: a list.")
 ROUNDS = flags.DEFINE_integer(
@@ -74,6 +76,8 @@ def cells(
         raise UserError("no cell is named: give --cells=all or names with commas between")
     if "all" in asked:
         return list(every)
+    if "zoo" in asked:
+        return registry.names()
     names = [registry.entry(cell).name for cell in asked]
     for name in names:
         if possible is not None and name not in possible:

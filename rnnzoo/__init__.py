@@ -1,8 +1,8 @@
 """rnnzoo: recurrent cells for Haiku, and all that a cell needs to prove itself."""
 
 from rnnzoo import cells as cells
-from rnnzoo.cells.base import Cell
+from rnnzoo.cells.base import Cell, LinearCell
 from rnnzoo.registry import make, names, register
-from rnnzoo.unroll import unroll
+from rnnzoo.unroll import bidirectional, unroll
 
-__all__ = ["Cell", "make", "names", "register", "unroll"]
+__all__ = ["Cell", "LinearCell", "bidirectional", "make", "names", "register", "unroll"]

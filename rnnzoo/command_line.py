@@ -19,11 +19,12 @@ Trains a recurrent network to write, character by character, and lets it.
   python -m rnnzoo.main --config.cell.name=lstm --config.corpus.path=my.txt
   python -m rnnzoo.main --mode=sample --workdir=runs/santa-elman --config.sample.prompt=Santa
   python -m rnnzoo.main --mode=evaluate --workdir=runs/santa-elman
+  python -m rnnzoo.main --mode=cells                      list every cell
 
 Flags:
 """
 
-MODES = ("train", "sample", "evaluate")
+MODES = ("train", "sample", "evaluate", "cells")
 PARTS = ("train", "validation", "test")
 _OVERRIDE = re.compile(r"-{1,2}(no)?config\.(?P<key>.*)", re.DOTALL)
 
@@ -98,9 +99,10 @@ def parse(argv: list[str]) -> Arguments:
         raise UserError(f"there is no flag {flag}: {did_you_mean(flag, known)}") from e
     except flags.Error as e:
         raise UserError(" ".join(str(e).split())) from e
+    mode = words.pop(0) if words and words[0] in MODES else own.mode  # `rnnzoo cells` will do
     if words:
         raise UserError(f"argument {words[0]!r} belongs to no flag: write --name=value")
-    return Arguments(own.mode, own.workdir, own.config, overrides, own.cell_module, own.split)
+    return Arguments(mode, own.workdir, own.config, overrides, own.cell_module, own.split)
 
 
 def _take_overrides(words: list[str]) -> tuple[list[str], list[str]]:

@@ -52,6 +52,10 @@ def default_config() -> ConfigDict:
     config.train.seed = 0
     config.train.log_every = 10  # epochs
     config.train.evaluate_every = 10  # epochs between validations; 0 is never
+    config.train.save_every = 0  # epochs between checkpoints; 0 is by the clock alone
+    config.train.save_minutes = 5.0  # minutes between checkpoints, at the next epoch's end; 0 is never
+    config.train.keep = 2  # how many of the newest checkpoints stay
+    config.train.not_finite = "stop"  # at a loss or gradient of NaN or infinity; or 'skip' the piece
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "adam"  # any of optax that takes a learning rate
@@ -192,6 +196,7 @@ def wrong_type(key: str, value, wanted: type) -> UserError:
 _CHOICES = {
     "corpus.unit": corpus.UNITS,
     "train.sampling": train.SAMPLINGS,
+    "train.not_finite": ("stop", "skip"),
     "optimizer.name": optimizers.names(),
     "optimizer.schedule": sorted(optimizers.SCHEDULES),
 }
@@ -208,6 +213,9 @@ _LEAST = {
     "train.seed": 0,
     "train.log_every": 1,
     "train.evaluate_every": 0,
+    "train.save_every": 0,
+    "train.save_minutes": 0,
+    "train.keep": 1,
     "optimizer.learning_rate": 0,
     "optimizer.warmup": 0,
     "optimizer.clip_norm": 0,

@@ -34,12 +34,15 @@ def evaluate(model: LanguageModel, params: Params, ids: jax.Array, chunk: int = 
 @functools.partial(jax.jit, static_argnames=("model", "chunk"))
 def _mean_loss(model, params, text: batches.Stretch, chunk):
     """Sums over chunks rather than over the text at once: its logits would not fit in memory."""
-    key = jax.random.key(0)  # for cells that draw random numbers: every evaluation draws the same
+    # Without a key, dropout and its like take expected values. A cell that insists on one draws the
+    # same numbers in every evaluation.
+    key = jax.random.key(0) if model.needs_key(params) else None
 
     def one_chunk(carry, index):
         state, nats = carry
         piece = batches.piece(text, index, chunk)
-        logits, state = model.apply(params, jax.random.fold_in(key, index), piece.inputs, state)
+        own_key = None if key is None else jax.random.fold_in(key, index)
+        logits, state = model.apply(params, own_key, piece.inputs, state)
         loss = cross_entropy(logits, piece.targets, piece.weights)
         return (state, nats + loss * piece.weights.sum()), None
 

@@ -4,8 +4,10 @@ import shlex
 import sys
 
 from absl import app, logging
+from rich.console import Console
+from rich.table import Table
 
-from rnnzoo import command_line, runs, sampler
+from rnnzoo import command_line, registry, runs, sampler
 from rnnzoo import config as configs
 from rnnzoo.command_line import Arguments
 from rnnzoo.errors import one_line_errors
@@ -47,6 +49,19 @@ def evaluate(arguments: Arguments) -> None:
         print(f"{part:10}  {nats:.4f} nats  {bpc:.4f} bpc")
 
 
+def cells(arguments: Arguments) -> None:
+    """Lists every registered cell."""
+    for module in arguments.cell_modules:
+        registry.load_module(module)
+    console = Console()
+    table = Table("cell", "family", "from", "", box=None, pad_edge=False)
+    for name in registry.names():
+        entry = registry.entry(name)
+        table.add_row(name, entry.family, entry.cites or "", entry.summary)
+    console.print(table)
+    console.print(f"{table.row_count} cells; python -m rnnzoo.certify NAME checks one")
+
+
 def _open(arguments: Arguments, section: str) -> runs.Run:
     """The run; of its config, the command line can change one section."""
     run = runs.open_run(runs.find_folder(arguments.workdir), arguments.cell_modules)
@@ -56,7 +71,7 @@ def _open(arguments: Arguments, section: str) -> runs.Run:
     return run._replace(config=command_line.override(config, arguments.overrides, section))
 
 
-MODES = {"train": train, "sample": sample, "evaluate": evaluate}
+MODES = {"train": train, "sample": sample, "evaluate": evaluate, "cells": cells}
 
 
 def main(arguments: Arguments) -> None:

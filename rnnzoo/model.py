@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import haiku as hk
 import jax
+import numpy as np
 
 from rnnzoo.unroll import unroll
 
@@ -20,12 +21,15 @@ class LanguageModel(NamedTuple):
       init: key -> params.
       apply: (params, key, ids [T, B], state) -> (logits [T, B, V], next state). The key serves cells
         that draw random numbers; others take None.
-      initial_state: (params, batch size) -> state.
+      initial_state: (params, batch size, key=None) -> state. A key lets cells draw what is to stay
+        the same for a whole sequence, such as a dropout mask.
+      needs_key: whether `apply` cannot do without a key, even in evaluation.
     """
 
     init: Callable[[jax.Array], Params]
     apply: Callable[[Params, jax.Array | None, jax.Array, State], tuple[jax.Array, State]]
-    initial_state: Callable[[Params, int], State]
+    initial_state: Callable[..., State]
+    needs_key: Callable[[Params], bool] = lambda params: True
 
 
 def language_model(
@@ -71,6 +75,20 @@ def language_model(
         return init, (apply, core.initial_state)
 
     init, (apply, initial_state) = hk.multi_transform(build)
+
+    def needs_key(params):
+        one_id = np.zeros((1, 1), int)
+        try:
+            jax.eval_shape(lambda: apply(params, None, one_id, initial_state(params, None, 1)))
+        except ValueError as e:
+            if "PRNG" not in str(e):
+                raise
+            return True
+        return False
+
     return LanguageModel(
-        init, apply, lambda params, batch_size: initial_state(params, None, batch_size)
+        init,
+        apply,
+        lambda params, batch_size, key=None: initial_state(params, key, batch_size),
+        needs_key,
     )

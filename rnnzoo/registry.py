@@ -43,6 +43,12 @@ class Entry:
         parameters = inspect.signature(self.factory).parameters
         return {k: p for k, p in parameters.items() if k not in ("hidden_size", "name")}
 
+    @property
+    def summary(self) -> str:
+        """The first line of the factory's docstring, without its full stop."""
+        lines = (inspect.getdoc(self.factory) or "").splitlines()
+        return lines[0].removesuffix(".") if lines else ""
+
 
 _entries: dict[str, Entry] = {}
 

@@ -199,10 +199,12 @@ def _advance(model, params, state, ids, prompt, given, start, stop, key, rule: _
     # All noise at once: drawn step by step it takes up to a third of the whole time.
     noise = jax.vmap(lambda k: jax.random.gumbel(k, (B, V)))(noise_keys)
 
+    needs_key = model.needs_key(params)
+
     def step(t, carry):
         state, ids, drawn = carry
         ids = jnp.where(t < given, prompt[t], ids)
-        logits, state = model.apply(params, cell_keys[t], ids[None], state)
+        logits, state = model.apply(params, cell_keys[t] if needs_key else None, ids[None], state)
         if logits.shape[-1] != V:
             raise UserError(
                 f"the model has {logits.shape[-1]} characters, the vocabulary {V}: "

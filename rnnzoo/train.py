@@ -17,7 +17,7 @@ import functools
 import math
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -48,6 +48,7 @@ class TrainState(NamedTuple):
       nats: the epoch's loss so far, summed over its characters.
       characters: how many these are.
       finite: False once a loss or gradient was not: the parameters are those before it.
+      skipped: how many of the epoch's pieces were passed over since theirs was not.
     """
 
     params: Params
@@ -58,11 +59,13 @@ class TrainState(NamedTuple):
     nats: jax.Array
     characters: jax.Array
     finite: jax.Array
+    skipped: jax.Array
 
 
 def update(
     model: LanguageModel,
     optimizer: optax.GradientTransformation,
+    skip: bool,
     state: TrainState,
     piece: batches.Stretch,
     characters: jax.Array,
@@ -70,14 +73,16 @@ def update(
     """One step of gradient descent, on one piece: [T, B] inputs, targets and weights.
 
     Runs on each device of the mesh axis `ROWS`, with that device's rows of state and piece; all of
-    the piece's rows together have so many `characters`.
+    the piece's rows together have so many `characters`. After a loss or gradient that is not finite
+    nothing moves; with `skip`, training goes on with the next piece from the recurrent state as it was.
     """
     share = piece.weights.sum() / characters
 
     def loss_of(params):
         key = jax.random.fold_in(state.key, state.piece)
         key = jax.random.fold_in(key, lax.axis_index(ROWS))
-        logits, h = model.apply(params, key, piece.inputs, state.recurrent_state)
+        h = _from_learned_start(model, params, state)
+        logits, h = model.apply(params, key, piece.inputs, h)
         return share * cross_entropy(logits, piece.targets, piece.weights), h
 
     (loss, h), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
@@ -86,19 +91,34 @@ def update(
 
     # After a NaN or infinity, no parameter moves. The norm is the clipping's own: it costs nothing.
     finite = jnp.isfinite(loss + optax.tree.norm(gradient))
+    keep = functools.partial(jax.tree.map, lambda new, old: jnp.where(finite, new, old))
     steps = jax.tree.map(lambda step: jnp.where(finite, step, 0), steps)
 
     characters = jnp.where(finite, characters, 0)
     return TrainState(
         params=optax.apply_updates(state.params, steps),
-        optimizer_state=optimizer_state,
-        recurrent_state=h,
+        optimizer_state=keep(optimizer_state, state.optimizer_state) if skip else optimizer_state,
+        recurrent_state=keep(h, state.recurrent_state) if skip else h,
         key=state.key,
-        piece=state.piece + finite,
+        piece=state.piece + (finite | skip),
         nats=state.nats + jnp.where(finite, loss * characters, 0),
         characters=state.characters + characters,
-        finite=finite,
+        finite=finite | skip,
+        skipped=state.skipped + (skip & ~finite),
     )
+
+
+def _from_learned_start(model: LanguageModel, params, state: TrainState):
+    """The carried state, through which a learned initial state gets the first piece's gradient."""
+    initial = model.initial_state(params, 1)
+
+    def lead(carried, start):
+        if not jnp.issubdtype(start.dtype, jnp.inexact):
+            return carried
+        moved = jnp.where(jnp.isfinite(start), start - lax.stop_gradient(start), 0)  # zero
+        return carried + jnp.where(state.piece == 0, moved, 0)
+
+    return jax.tree.map(lead, state.recurrent_state, initial)
 
 
 def _layout(mesh: Mesh) -> TrainState:
@@ -108,9 +128,13 @@ def _layout(mesh: Mesh) -> TrainState:
 
 
 @functools.partial(
-    jax.jit, static_argnames=("model", "optimizer", "truncation", "mesh"), donate_argnames="state"
+    jax.jit,
+    static_argnames=("model", "optimizer", "truncation", "mesh", "skip"),
+    donate_argnames="state",
 )
-def advance(model, optimizer, truncation, mesh, state: TrainState, stretch: batches.Stretch, stop):
+def advance(
+    model, optimizer, truncation, mesh, state: TrainState, stretch: batches.Stretch, stop, skip=False
+):
     """Updates on all pieces from `state.piece` up to `stop`, or to the first that is not finite.
 
     Both bounds are values, not shapes: one compilation serves an epoch of any number of calls. The
@@ -121,7 +145,7 @@ def advance(model, optimizer, truncation, mesh, state: TrainState, stretch: batc
     def run(state, stretch, characters, stop):
         def next_piece(state):
             piece = batches.piece(stretch, state.piece, truncation)
-            return update(model, optimizer, state, piece, characters[state.piece])
+            return update(model, optimizer, skip, state, piece, characters[state.piece])
 
         return lax.while_loop(lambda state: state.finite & (state.piece < stop), next_piece, state)
 
@@ -134,11 +158,12 @@ def advance(model, optimizer, truncation, mesh, state: TrainState, stretch: batc
 @functools.partial(jax.jit, static_argnames=("model", "batch_size"), donate_argnames="state")
 def _begin_epoch(model, batch_size, state: TrainState, key) -> TrainState:
     return state._replace(
-        recurrent_state=model.initial_state(state.params, batch_size),
+        recurrent_state=model.initial_state(state.params, batch_size, key),
         key=key,
         piece=jnp.zeros_like(state.piece),
         nats=jnp.zeros_like(state.nats),
         characters=jnp.zeros_like(state.characters),
+        skipped=jnp.zeros_like(state.skipped),
     )
 
 
@@ -212,6 +237,7 @@ class Epoch(NamedTuple):
     chars_per_second: float
     pieces: int
     finite: bool
+    skipped: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,6 +254,7 @@ class Trainer:
       seed: of the initial parameters and all else that is random.
       devices: how many may share out the rows, see `rnnzoo.devices.rows_mesh`. They change the
         result by rounding only, but for a cell that draws random numbers.
+      skip: whether a piece whose loss or gradient is not finite is passed over; else it ends the epoch.
     """
 
     model: LanguageModel
@@ -235,6 +262,7 @@ class Trainer:
     source: Source
     seed: int = 0
     devices: int = 0
+    skip: bool = False
 
     @functools.cached_property
     def mesh(self) -> Mesh:
@@ -247,8 +275,12 @@ class Trainer:
 
     def start(self) -> TrainState:
         """The state before the first epoch, with everything compiled that an epoch calls."""
-        params = jax.jit(self.model.init)(self._key(0))
-        state = TrainState(
+        state, stretch = self._begin(self._placed(jax.jit(self._initial)()), 0)
+        return self._advance(state, stretch, 0)  # no piece: compiles, and changes nothing
+
+    def _initial(self) -> TrainState:
+        params = self.model.init(self._key(0))
+        return TrainState(
             params=params,
             optimizer_state=self.optimizer.init(params),
             recurrent_state=self.model.initial_state(params, self.source.batch_size),
@@ -257,33 +289,55 @@ class Trainer:
             nats=jnp.zeros(()),
             characters=jnp.zeros(()),
             finite=jnp.array(True),
+            skipped=jnp.zeros((), jnp.int32),
         )
+
+    def _placed(self, state: TrainState) -> TrainState:
+        """The state on the devices that train."""
         shardings = TrainState(*(NamedSharding(self.mesh, spec) for spec in _layout(self.mesh)))
-        state = jax.device_put(state, shardings)
-        state, stretch = self._begin(state, 0)
-        return self._advance(state, stretch, 0)  # no piece: compiles, and changes nothing
+        return jax.device_put(state, shardings)
+
+    def save(self, state: TrainState) -> dict[str, Any]:
+        """All that `resume` needs, as trees of plain arrays: the parameters, and the rest."""
+        rest = state._replace(key=jax.random.key_data(state.key))._asdict()
+        return {"params": rest.pop("params"), "training": rest}
+
+    def saved_shapes(self) -> dict[str, Any]:
+        """The shapes and dtypes of what `save` returns."""
+        return jax.eval_shape(lambda: self.save(self._initial()))
+
+    def resume(self, saved: dict[str, Any]) -> TrainState:
+        """The state that was saved, to the bit."""
+        state = TrainState(params=saved["params"], **saved["training"])
+        return self._placed(state._replace(key=jax.random.wrap_key_data(state.key)))
 
     def epoch(
         self,
         state: TrainState,
         number: int,
         keep_going: Callable[[int], bool] = lambda pieces: True,
+        within: bool = False,
     ) -> tuple[TrainState, Epoch]:
         """Trains for one epoch.
 
         Args:
-          state: from `start` or the epoch before; it cannot be used again.
+          state: from `start`, `resume` or the epoch before; it cannot be used again.
           number: the epoch's, from 1.
           keep_going: called now and then with the number of pieces done; False ends the epoch.
+          within: whether the state is from within this epoch, to be gone on with.
 
         Returns:
           The new state and the epoch's outcome.
         """
         begun = time.perf_counter()
-        state, stretch = self._begin(state, number)
+        if within:
+            stretch, first = self._stretch(number), int(state.piece)
+        else:
+            (state, stretch), first = self._begin(state, number), 0
+        read = float(state.characters)
         per_piece = self.source.batch_size * self.source.truncation
         step = max(1, CHARACTERS_PER_CALL // per_piece)
-        for done in range(0, self.source.pieces, step):
+        for done in range(first, self.source.pieces, step):
             stop = min(done + step, self.source.pieces)
             state = self._advance(state, stretch, stop)
             if not state.finite or not keep_going(stop):  # waits for the device
@@ -292,9 +346,10 @@ class Trainer:
         nats, characters = float(state.nats), float(state.characters)
         return state, Epoch(
             loss=nats / characters if characters else math.nan,
-            chars_per_second=characters / seconds,
+            chars_per_second=(characters - read) / seconds,
             pieces=int(state.piece),
             finite=bool(state.finite),
+            skipped=int(state.skipped),
         )
 
     def params(self, state: TrainState) -> Params:
@@ -302,13 +357,17 @@ class Trainer:
         return jax.tree.map(lambda a: a.addressable_data(0), state.params)
 
     def _begin(self, state, number):
-        draw_key, cell_key = jax.random.split(self._key(number))
+        _, cell_key = jax.random.split(self._key(number))
         state = _begin_epoch(self.model, self.source.batch_size, state, cell_key)
-        return state, self.source.draw(draw_key)
+        return state, self._stretch(number)
+
+    def _stretch(self, number):
+        draw_key, _ = jax.random.split(self._key(number))
+        return self.source.draw(draw_key)
 
     def _advance(self, state, stretch, stop):
         fixed = self.model, self.optimizer, self.source.truncation, self.mesh
-        return advance(*fixed, state, stretch, np.int32(stop))
+        return advance(*fixed, state, stretch, np.int32(stop), self.skip)
 
     def _key(self, number):
         return jax.random.fold_in(jax.random.key(self.seed), number)

@@ -67,7 +67,7 @@ def test_the_config_given_stays_as_it_is():
         ("--moed=sample", "there is no flag --moed: did you mean '--mode'"),
         ("--mode=tarin", "should be one of <train|sample|evaluate>"),
         ("--workdir", "Missing value for flag --workdir"),
-        ("train", "'train' belongs to no flag"),
+        ("trian", "'trian' belongs to no flag"),
         ("--config.cell.nmae=x", "config.cell has no key 'nmae': did you mean 'name'"),
         ("--config.cell.hidden_size=abc", "must be a whole number, not 'abc'"),
         ("--config.cell.hidden_size=", "must be a whole number, not ''"),

@@ -241,3 +241,13 @@ def test_help_reads_well(capsys):
     out = capsys.readouterr().out
     assert e.value.code == 0
     assert out.startswith("Trains a recurrent network") and "--config.cell.name='gru'" in out
+
+
+def test_cells_lists_every_cell(capsys):
+    in_process("cells")
+    out = capsys.readouterr().out
+    lines = [line.split()[0] for line in out.splitlines() if line[:1].islower()]
+    assert set(registry.names()) <= set(lines)
+    assert f"{len(registry.names())} cells" in out
+    in_process("--mode=cells")
+    assert capsys.readouterr().out == out

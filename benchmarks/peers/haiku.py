@@ -33,7 +33,7 @@ def language_model(make_core: Callable[[], hk.RNNCore], vocabulary_size: int) ->
         return init, (apply, core.initial_state)
 
     init, (apply, initial_state) = hk.multi_transform(build)
-    return LanguageModel(init, apply, lambda params, B: initial_state(params, None, B))
+    return LanguageModel(init, apply, lambda params, B, key=None: initial_state(params, key, B))
 
 
 class Elman(hk.RNNCore):

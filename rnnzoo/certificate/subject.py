@@ -14,7 +14,7 @@ from rnnzoo.unroll import unroll
 # One step, written from a paper by somebody else: (flat parameters, x, state) -> (output, next state).
 Reference = Callable[[dict[str, jax.Array], jax.Array, Any], tuple[Any, Any]]
 
-STEPS = 4
+STEPS = 6
 FASTER = ("auto", "plain", "chunked")
 
 # These functions run a few times each: most of their time is that of the compiler.

@@ -6,6 +6,7 @@ taken after the loop (`product`). `chunked` does so in rematerialised chunks; `r
 that all are compared with.
 """
 
+from rnnzoo.unroll.bidirectional import bidirectional
 from rnnzoo.unroll.unroll import STRATEGIES, unroll
 
-__all__ = ["STRATEGIES", "unroll"]
+__all__ = ["STRATEGIES", "bidirectional", "unroll"]

@@ -3,7 +3,8 @@
 Each <cell>.npz was made by `python -m tests.golden.make` and holds, in float64: inputs `xs` [T, B, D],
 our parameters `params/<module>:<name>`, `outputs`, the last state's arrays `state/<i>`, the numbers
 that weigh them in a loss (`weights/outputs`, `weights/state/<i>`), and that loss's gradients
-`gradients/xs` and `gradients/<module>:<name>`; the initial state is the cell's own.
+`gradients/xs` and `gradients/<module>:<name>`; the initial state is the cell's own. `library` names
+the class that computed it.
 """
 
 import functools
@@ -78,3 +79,9 @@ def compare(name: str) -> None:
             same(
                 g, expected[module][parameter], err_msg=f"{name}: gradient of {module}:{parameter}"
             )
+
+
+def library(name: str) -> str:
+    """The library, and the class in it, that computed the cell's file."""
+    with np.load(FOLDER / f"{name}.npz", allow_pickle=False) as file:
+        return str(file["library"])
