@@ -1,6 +1,7 @@
 """The built-in cells, one module per family; importing a family registers its cells."""
 
 from rnnzoo.cells import (
+    bistable,
     classic,
     continuous,
     deep,
@@ -8,15 +9,20 @@ from rnnzoo.cells import (
     gru_mutations,
     gru_variants,
     linear,
+    linear_attention,
     liquid,
     lstm_memory,
     lstm_variants,
     orthogonal,
+    reduced,
+    shifted_attention,
     state_space,
+    strongly_typed,
     wrappers,
 )
 
 __all__ = [
+    "bistable",
     "classic",
     "continuous",
     "deep",
@@ -24,10 +30,14 @@ __all__ = [
     "gru_mutations",
     "gru_variants",
     "linear",
+    "linear_attention",
     "liquid",
     "lstm_memory",
     "lstm_variants",
     "orthogonal",
+    "reduced",
+    "shifted_attention",
     "state_space",
+    "strongly_typed",
     "wrappers",
 ]
