@@ -106,9 +106,8 @@ class NestedLSTM(LSTM):
         h_t = o_t \odot \tanh(c_t)
 
     This is `depth=2`. At a greater depth the inner memory is the output of an LSTM in turn;
-    `depth=1` is
-    `LSTM`. The output is h_t, the state the tuple (h, c, ...) with the memories from the outermost to
-    the innermost. The gates of each level are stored side by side as (i, f, g, o).
+    `depth=1` is `LSTM`. The output is h_t, the state the tuple (h, c, ...) with the memories from the
+    outermost to the innermost. The gates of each level are stored side by side as (i, f, g, o).
     """
 
     def __init__(
@@ -137,7 +136,7 @@ class NestedLSTM(LSTM):
         self.depth = depth
 
     def __call__(self, x, state):
-        """One step: x of shape [..., D] and a tuple (h, c, ...) of [..., H] to h and the new tuple."""
+        """One step: x of shape [..., D] and (h, c, ...), each [..., H], to h and the new tuple."""
 
         def lstm(level, x, h, memories):
             c, *inner = memories
@@ -186,11 +185,10 @@ class PhasedLSTM(PeepholeLSTM):
 
     The output is h_t, the state the triple (h, c, t). The time t is the index of the step, from 0,
     whereas the paper reads it with each input. tau = exp(log_tau) and r = sigmoid(logit_r), so that
-    neither can reach 0; the authors' code takes absolute values. It has no leak outside of
-    training; here the leak is always the same. The paper starts r at 0.05, which for periods of 3
-    to 20 whole steps is at most one step; here it starts at 0.25. TensorFlow's PhasedLSTMCell has
-    no peepholes by
-    default, and no gradient of tau through the modulo.
+    neither can reach 0; the authors' code takes absolute values. It has no leak outside of training;
+    here the leak is always the same. The paper starts r at 0.05, which for periods of 3 to 20 whole
+    steps is at most one step; here it starts at 0.25. TensorFlow's PhasedLSTMCell has no peepholes
+    by default, and no gradient of tau through the modulo.
     """
 
     def __init__(

@@ -23,11 +23,10 @@ class LSTM1997(Cell):
 
     The output is h_t, the state the pair (h, c). The squashing functions are the paper's,
     4 sigma(a) - 2 = 2 tanh(a/2) and 2 sigma(c) - 1 = tanh(c/2). With tanh(a) and tanh(c) in their
-    place, as in torchrecurrent's OriginalLSTM, the cell is the same one with W_g, U_g and b_g of
-    twice the size and a state c of half of it. The paper also lets several units share their gates,
-    lets gates read gates, and truncates the gradient at all paths but that of c; here each unit has
-    its own gates, they read h only, and the gradient is whole. The gates are stored side by side as
-    (i, g, o).
+    place, as in torchrecurrent's OriginalLSTM, it is the same cell with half of W_g, U_g, b_g and c.
+    The paper also lets several units share their gates, lets gates read gates, and truncates the
+    gradient at all paths but that of c; here each unit has its own gates, they read h only, and the
+    gradient is whole. The gates are stored side by side as (i, g, o).
     """
 
     def __init__(self, hidden_size: int, initializer="orthogonal", name: str | None = None):
@@ -210,8 +209,7 @@ class MultiplicativeLSTM(LSTM):
 
 @register("mogrifier_lstm", family="lstm", cites="melis2020mogrifier")
 class MogrifierLSTM(LSTM):
-    r"""The LSTM whose input and state gate each other in turn before they enter it (Melis et al.
-    2020).
+    r"""The LSTM whose input and state gate each other before they enter it (Melis et al. 2020).
 
     .. math::
         x^r = 2 \sigma(Q_r h^{r-1}) \odot x^{r-2} \quad \text{for odd } r \in [1, \text{rounds}] \\
@@ -220,9 +218,9 @@ class MogrifierLSTM(LSTM):
     with x^{-1} = x_t, h^0 = h_{t-1}, and what does not change in a round taken over. The LSTM then
     reads the last x and h in place of x_t and h_{t-1}.
 
-    The output is h_t, the state the pair (h, c). With `rounds=0` it is `LSTM`. The equations have
-    no biases; the authors' code adds one to each Q_r and R_r, and caps the LSTM's input gate at 1 -
-    f_t.
+    The output is h_t, the state the pair (h, c). With `rounds=0` it is `LSTM`. The equations have no
+    biases; the authors' code adds one to each Q_r and R_r, and caps the LSTM's input gate at
+    1 - f_t.
     """
 
     def __init__(
@@ -239,8 +237,7 @@ class MogrifierLSTM(LSTM):
         Args:
           hidden_size: H, the number of units.
           rounds: how often x and h gate each other, counted together.
-          rank: makes each Q_r and R_r the product of two matrices with this many numbers in between;
-            None for whole matrices.
+          rank: of each Q_r and R_r, which then is a product of two matrices; None for whole ones.
           forget_bias: the initial value of b_f.
           initializer: of W, as for `LSTM`.
           name: Haiku's module name.
