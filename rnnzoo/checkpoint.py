@@ -195,7 +195,9 @@ def _verified(path: pathlib.Path) -> Saved:
         raise Damaged(" ".join(str(e).split())) from e
     for name in sorted(expected.keys() | found.keys()):
         if found.get(name) != expected.get(name):
-            state = "missing" if name not in found else "added" if name not in expected else "altered"
+            state = (
+                "missing" if name not in found else "added" if name not in expected else "altered"
+            )
             raise Damaged(f"{name} is {state}")
     return Saved(path, notes)
 
