@@ -129,6 +129,8 @@ class MatrixCell(hk.RNNCore):
     so that their parameters have the same names in both.
     """
 
+    prefers_parallel = True
+
     def __init__(self, hidden_size: int, heads: int, key_size: int | None, name: str | None):
         """Makes a cell of `hidden_size` units in `heads` heads; `key_size` is d_k, d_v for None."""
         super().__init__(name=name)
