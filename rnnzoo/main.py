@@ -7,7 +7,7 @@ from absl import app, logging
 from rich.console import Console
 from rich.table import Table
 
-from rnnzoo import command_line, registry, runs, sampler
+from rnnzoo import command_line, registry, runs, sampler, session
 from rnnzoo import config as configs
 from rnnzoo.command_line import Arguments
 from rnnzoo.errors import one_line_errors
@@ -20,7 +20,7 @@ def train(arguments: Arguments) -> None:
     config = configs.load(arguments.config) if arguments.config else configs.get_config()
     config.cell.modules += tuple(arguments.cell_modules)
     config = command_line.override(config, arguments.overrides)
-    folder = shlex.quote(str(runs.train(config, arguments.workdir)))
+    folder = shlex.quote(str(session.train(config, arguments.workdir, arguments.fork)))
     print(f"sample:   python -m rnnzoo.main --mode=sample --workdir={folder}")
     print(f"evaluate: python -m rnnzoo.main --mode=evaluate --workdir={folder}")
 

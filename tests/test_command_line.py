@@ -65,7 +65,7 @@ def test_the_config_given_stays_as_it_is():
     "words, message",
     [
         ("--moed=sample", "there is no flag --moed: did you mean '--mode'"),
-        ("--mode=tarin", "should be one of <train|sample|evaluate>"),
+        ("--mode=tarin", "should be one of <train|sample|evaluate|cells>"),
         ("--workdir", "Missing value for flag --workdir"),
         ("trian", "'trian' belongs to no flag"),
         ("--config.cell.nmae=x", "config.cell has no key 'nmae': did you mean 'name'"),

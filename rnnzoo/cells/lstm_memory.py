@@ -29,10 +29,10 @@ class OrderedNeuronsLSTM(LSTM):
         c_t = \hat f_t \odot c_{t-1} + \hat i_t \odot g_t \\
         h_t = o_t \odot \tanh(c_t)
 
-    cumax is the cumulative sum of the softmax. The output is h_t, the state the pair (h, c). Each number
-    of the master gates serves `chunk_size` neighbouring units; the paper has chunks of 10. The authors'
-    code has two biases where there is one here. The gates are stored side by side as (i, f, g, o), the
-    master gates apart from them as (f, i).
+    cumax is the cumulative sum of the softmax. The output is h_t, the state the pair (h, c). Each
+    number of the master gates serves `chunk_size` neighbouring units; the paper has chunks of 10.
+    The authors' code has two biases where there is one here. The gates are stored side by side as
+    (i, f, g, o), the master gates apart from them as (f, i).
     """
 
     def __init__(
@@ -105,9 +105,9 @@ class NestedLSTM(LSTM):
         c_t = \tilde o_t \odot \tanh(\tilde c_t) \\
         h_t = o_t \odot \tanh(c_t)
 
-    This is `depth=2`. At a greater depth the inner memory is the output of an LSTM in turn; `depth=1` is
-    `LSTM`. The output is h_t, the state the tuple (h, c, ...) with the memories from the outermost to
-    the innermost. The gates of each level are stored side by side as (i, f, g, o).
+    This is `depth=2`. At a greater depth the inner memory is the output of an LSTM in turn;
+    `depth=1` is `LSTM`. The output is h_t, the state the tuple (h, c, ...) with the memories from the
+    outermost to the innermost. The gates of each level are stored side by side as (i, f, g, o).
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class NestedLSTM(LSTM):
         self.depth = depth
 
     def __call__(self, x, state):
-        """One step: x of shape [..., D] and a tuple (h, c, ...) of [..., H] to h and the new tuple."""
+        """One step: x of shape [..., D] and (h, c, ...), each [..., H], to h and the new tuple."""
 
         def lstm(level, x, h, memories):
             c, *inner = memories
@@ -180,21 +180,22 @@ class PhasedLSTM(PeepholeLSTM):
         c_t = k_t \odot \tilde c_t + (1 - k_t) \odot c_{t-1} \\
         h_t = k_t \odot \tilde h_t + (1 - k_t) \odot h_{t-1}
 
-    where (h~, c~) is what `PeepholeLSTM` makes of x_t and (h_{t-1}, c_{t-1}). Of each unit, tau is the
-    period, s the shift, r the part of the period in which it is open, and alpha the leak.
+    where (h~, c~) is what `PeepholeLSTM` makes of x_t and (h_{t-1}, c_{t-1}). Of each unit, tau is
+    the period, s the shift, r the part of the period in which it is open, and alpha the leak.
 
     The output is h_t, the state the triple (h, c, t). The time t is the index of the step, from 0,
     whereas the paper reads it with each input. tau = exp(log_tau) and r = sigmoid(logit_r), so that
     neither can reach 0; the authors' code takes absolute values. It has no leak outside of training;
-    here the leak is always the same. TensorFlow's PhasedLSTMCell has no peepholes by default, and no
-    gradient of tau through the modulo.
+    here the leak is always the same. The paper starts r at 0.05, which for periods of 3 to 20 whole
+    steps is at most one step; here it starts at 0.25. TensorFlow's PhasedLSTMCell has no peepholes
+    by default, and no gradient of tau through the modulo.
     """
 
     def __init__(
         self,
         hidden_size: int,
         log_period: tuple[float, float] = (1.0, 3.0),
-        ratio: float = 0.05,
+        ratio: float = 0.25,
         leak: float = 0.001,
         forget_bias: float = 1.0,
         initializer="orthogonal",
@@ -275,9 +276,9 @@ class MCLSTM(LSTM):
         h_t = o_t \odot \tanh(c_t) \\
         v_t = m_t \odot \tanh(c_t)
 
-    The output is h_t, the state the pair (v, c): the gates never see h. MC stands for memory controller,
-    as in torchrecurrent's MCLSTM; the mass-conserving LSTM of Hoedt et al. (2021) shares the letters
-    only. The gates are stored side by side as (i, f, g, o, m).
+    The output is h_t, the state the pair (v, c): the gates never see h. MC stands for memory
+    controller, as in torchrecurrent's MCLSTM; the mass-conserving LSTM of Hoedt et al. (2021)
+    shares the letters only. The gates are stored side by side as (i, f, g, o, m).
     """
 
     def __init__(
@@ -328,10 +329,10 @@ class WMCLSTM(LSTM):
         o_t = \sigma(U_o x_t + W_o h_{t-1} + \tanh(V_o c_t) + b_o) \\
         h_t = o_t \odot \tanh(c_t)
 
-    The output is h_t, the state the pair (h, c). Unlike a peephole, V is a whole matrix, and the tanh
-    keeps a large memory from saturating the gates. torchrecurrent's WMCLSTM has biases inside of these
-    tanh, which the paper does not; its docstring lacks the tanh. The gates are stored side by side as
-    (i, f, g, o), V as (i, f).
+    The output is h_t, the state the pair (h, c). Unlike a peephole, V is a whole matrix, and the
+    tanh keeps a large memory from saturating the gates. torchrecurrent's WMCLSTM has biases inside
+    of these tanh, which the paper does not; its docstring lacks the tanh. The gates are stored side
+    by side as (i, f, g, o), V as (i, f).
     """
 
     def __init__(

@@ -23,10 +23,10 @@ class LSTM1997(Cell):
 
     The output is h_t, the state the pair (h, c). The squashing functions are the paper's,
     4 sigma(a) - 2 = 2 tanh(a/2) and 2 sigma(c) - 1 = tanh(c/2). With tanh(a) and tanh(c) in their
-    place, as in torchrecurrent's OriginalLSTM, the cell is the same one with W_g, U_g and b_g of twice
-    the size and a state c of half of it. The paper also lets several units share their gates, lets
-    gates read gates, and truncates the gradient at all paths but that of c; here each unit has its own
-    gates, they read h only, and the gradient is whole. The gates are stored side by side as (i, g, o).
+    place, as in torchrecurrent's OriginalLSTM, it is the same cell with half of W_g, U_g, b_g and c.
+    The paper also lets several units share their gates, lets gates read gates, and truncates the
+    gradient at all paths but that of c; here each unit has its own gates, they read h only, and the
+    gradient is whole. The gates are stored side by side as (i, g, o).
     """
 
     def __init__(self, hidden_size: int, initializer="orthogonal", name: str | None = None):
@@ -70,10 +70,10 @@ class PeepholeLSTM(LSTM):
         o_t = \sigma(U_o x_t + W_o h_{t-1} + p_o \odot c_t + b_o) \\
         h_t = o_t \odot \tanh(c_t)
 
-    The output is h_t, the state the pair (h, c). The output gate reads the new memory c_t. The two tanh
-    are those of Graves (2013) and of the libraries since; Gers et al. (2002) squash otherwise. The
-    peepholes p start from U(-0.1, 0.1), whereas torchrecurrent's start from N(0, 1). The gates are
-    stored side by side as (i, f, g, o).
+    The output is h_t, the state the pair (h, c). The output gate reads the new memory c_t. The two
+    tanh are those of Graves (2013) and of the libraries since; Gers et al. (2002) squash otherwise.
+    The peepholes p start from U(-0.1, 0.1), whereas torchrecurrent's start from N(0, 1). The gates
+    are stored side by side as (i, f, g, o).
     """
 
     def __call__(self, x, state):
@@ -110,8 +110,8 @@ class ResidualLSTM(LSTM):
         h_t = o_t \odot (W_p \tanh(c_t) + U_h x_t)
 
     The output is h_t, the state the pair (h, c). The output gate closes the shortcut too. The paper
-    replaces U_h by the identity where D = H: `shortcut="identity"`. The projection W_p is square here;
-    the paper's may make h smaller than c. The gates are stored side by side as (i, f, g, o).
+    replaces U_h by the identity where D = H: `shortcut="identity"`. The projection W_p is square
+    here; the paper's may make h smaller than c. The gates are stored side by side as (i, f, g, o).
     """
 
     def __init__(
@@ -175,10 +175,10 @@ class MultiplicativeLSTM(LSTM):
         c_t = f_t \odot c_{t-1} + i_t \odot g_t \\
         h_t = o_t \odot \tanh(c_t)
 
-    The output is h_t, the state the pair (h, c). This is the paper's last version; earlier ones have a
-    g_t without the tanh and h_t = tanh(o_t * c_t). torchrecurrent's MultiplicativeLSTM has biases
-    beside U_m and W_m, which the paper does not, and two for each gate. The gates are stored side by
-    side as (i, f, g, o).
+    The output is h_t, the state the pair (h, c). This is the paper's last version; earlier ones
+    have a g_t without the tanh and h_t = tanh(o_t * c_t). torchrecurrent's MultiplicativeLSTM has
+    biases beside U_m and W_m, which the paper does not, and two for each gate. The gates are stored
+    side by side as (i, f, g, o).
     """
 
     def __init__(
@@ -209,17 +209,18 @@ class MultiplicativeLSTM(LSTM):
 
 @register("mogrifier_lstm", family="lstm", cites="melis2020mogrifier")
 class MogrifierLSTM(LSTM):
-    r"""The LSTM whose input and state gate each other in turn before they enter it (Melis et al. 2020).
+    r"""The LSTM whose input and state gate each other before they enter it (Melis et al. 2020).
 
     .. math::
         x^r = 2 \sigma(Q_r h^{r-1}) \odot x^{r-2} \quad \text{for odd } r \in [1, \text{rounds}] \\
         h^r = 2 \sigma(R_r x^{r-1}) \odot h^{r-2} \quad \text{for even } r \in [1, \text{rounds}]
 
-    with x^{-1} = x_t, h^0 = h_{t-1}, and what does not change in a round taken over. The LSTM then reads
-    the last x and h in place of x_t and h_{t-1}.
+    with x^{-1} = x_t, h^0 = h_{t-1}, and what does not change in a round taken over. The LSTM then
+    reads the last x and h in place of x_t and h_{t-1}.
 
     The output is h_t, the state the pair (h, c). With `rounds=0` it is `LSTM`. The equations have no
-    biases; the authors' code adds one to each Q_r and R_r, and caps the LSTM's input gate at 1 - f_t.
+    biases; the authors' code adds one to each Q_r and R_r, and caps the LSTM's input gate at
+    1 - f_t.
     """
 
     def __init__(
@@ -236,8 +237,7 @@ class MogrifierLSTM(LSTM):
         Args:
           hidden_size: H, the number of units.
           rounds: how often x and h gate each other, counted together.
-          rank: makes each Q_r and R_r the product of two matrices with this many numbers in between;
-            None for whole matrices.
+          rank: of each Q_r and R_r, which then is a product of two matrices; None for whole ones.
           forget_bias: the initial value of b_f.
           initializer: of W, as for `LSTM`.
           name: Haiku's module name.
@@ -284,10 +284,10 @@ class NAS(Cell):
         c_t = \tanh(y^0 + c_{t-1}) \odot y^1 \\
         h_t = \tanh(c_t \odot \tanh(y^2 + y^3))
 
-    The output is h_t, the state the pair (h, c). The paper draws the cell and prints no equations: these
-    are those of the authors' NASCell in TensorFlow, with its `use_bias=True`. torchrecurrent's NASCell
-    has u^3 + w^3 in the place of the product u^3 * w^3, and so is another cell. The eight blocks are
-    stored side by side, the biases with W.
+    The output is h_t, the state the pair (h, c). The paper draws the cell and prints no equations:
+    these are those of the authors' NASCell in TensorFlow, with its `use_bias=True`.
+    torchrecurrent's NASCell has u^3 + w^3 in the place of the product u^3 * w^3, and so is another
+    cell. The eight blocks are stored side by side, the biases with W.
     """
 
     def __init__(self, hidden_size: int, initializer="orthogonal", name: str | None = None):
