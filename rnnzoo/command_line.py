@@ -19,12 +19,13 @@ Trains a recurrent network to write, character by character, and lets it.
   python -m rnnzoo.main --config.cell.name=lstm --config.corpus.path=my.txt
   python -m rnnzoo.main --mode=sample --workdir=runs/santa-elman --config.sample.prompt=Santa
   python -m rnnzoo.main --mode=evaluate --workdir=runs/santa-elman
-  python -m rnnzoo.main --mode=cells                      list every cell
+  python -m rnnzoo.main --mode=reproduce --workdir=runs/santa-elman     train again and compare
+  python -m rnnzoo.main --mode=cells                                    list every cell
 
 Flags:
 """
 
-MODES = ("train", "sample", "evaluate", "cells")
+MODES = ("train", "sample", "evaluate", "cells", "reproduce")
 PARTS = ("train", "validation", "test")
 _OVERRIDE = re.compile(r"-{1,2}(no)?config\.(?P<key>.*)", re.DOTALL)
 
@@ -101,7 +102,7 @@ def parse(argv: list[str]) -> Arguments:
     overrides, others = _take_overrides(argv[1:])
     try:
         rest = own([argv[0], *others], known_only=True)[1:]
-        words = flags.FLAGS([argv[0], "--verbosity=-1", *rest])[1:]  # warnings, no chatter
+        words = flags.FLAGS([argv[0], "--verbosity=-3", *rest])[1:]  # orbax would print tracebacks
     except flags.UnrecognizedFlagError as e:
         known = [f"--{name}" for name in own]
         flag = f"--{e.flagname}"

@@ -3,12 +3,11 @@
 import shlex
 import sys
 
-from absl import app, logging
-from rich.console import Console
-from rich.table import Table
+from absl import app
 
 from rnnzoo import command_line, registry, runs, sampler, session
 from rnnzoo import config as configs
+from rnnzoo import reproduce as reproduction
 from rnnzoo.command_line import Arguments
 from rnnzoo.errors import one_line_errors
 from rnnzoo.host_memory import keep_freed_memory
@@ -53,13 +52,19 @@ def cells(arguments: Arguments) -> None:
     """Lists every registered cell."""
     for module in arguments.cell_modules:
         registry.load_module(module)
-    console = Console()
-    table = Table("cell", "family", "from", "", box=None, pad_edge=False)
-    for name in registry.names():
-        entry = registry.entry(name)
-        table.add_row(name, entry.family, entry.cites or "", entry.summary)
-    console.print(table)
-    console.print(f"{table.row_count} cells; python -m rnnzoo.certify NAME checks one")
+    entries = [registry.entry(name) for name in registry.names()]
+    width = max(len(entry.name) for entry in entries)
+    for family in sorted({entry.family for entry in entries}):
+        print(f"{family.replace('_', ' ')}:")
+        for entry in entries:
+            if entry.family == family:
+                print(f"  {entry.name:{width}}  {entry.summary}")
+    print(f"{len(entries)} cells; python -m rnnzoo.certify NAME checks one")
+
+
+def reproduce(arguments: Arguments) -> None:
+    """Trains a run again and compares."""
+    print(reproduction.reproduce(runs.find_folder(arguments.workdir)))
 
 
 def _open(arguments: Arguments, section: str) -> runs.Run:
@@ -71,7 +76,13 @@ def _open(arguments: Arguments, section: str) -> runs.Run:
     return run._replace(config=command_line.override(config, arguments.overrides, section))
 
 
-MODES = {"train": train, "sample": sample, "evaluate": evaluate, "cells": cells}
+MODES = {
+    "train": train,
+    "sample": sample,
+    "evaluate": evaluate,
+    "cells": cells,
+    "reproduce": reproduce,
+}
 
 
 def main(arguments: Arguments) -> None:
@@ -91,7 +102,6 @@ def parse(argv: list[str]) -> Arguments:
 
 def run() -> None:
     """The console script."""
-    logging.set_verbosity(logging.WARNING)  # JAX tells which devices it does not find
     keep_freed_memory()
     app.run(main, flags_parser=parse)
 

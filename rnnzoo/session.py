@@ -142,7 +142,11 @@ def train(
     origin = folder = pathlib.Path(workdir) if resumed else None
     if not resumed or fork:
         folder = runs.new_folder(workdir, f"{job.text.split(':')[0]}-{config.cell.name}", fork)
-    with _locked(folder), Series(folder / CHECKPOINTS, config.train.keep) as checkpoints:
+    with (
+        _writing(folder),
+        _locked(folder),
+        Series(folder / CHECKPOINTS, config.train.keep) as checkpoints,
+    ):
         if not resumed or fork:
             configs.save(config, folder / CONFIG)
             job.vocabulary.save(folder / VOCABULARY)
@@ -328,6 +332,17 @@ def _save_provenance(job: Job, path: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
+def _writing(folder: pathlib.Path) -> Iterator[None]:
+    """Says in one line that the folder cannot be written, be it full or forbidden."""
+    try:
+        yield
+    except OSError as e:
+        raise UserError(
+            f"workdir {str(folder)!r} cannot be written: {e.strerror}; mend that, and run again to go on"
+        ) from e
+
+
+@contextlib.contextmanager
 def _locked(folder: pathlib.Path) -> Iterator[None]:
     """Holds the folder for this process; the system lets go of it when the process dies."""
     try:
@@ -337,8 +352,6 @@ def _locked(folder: pathlib.Path) -> Iterator[None]:
         raise UserError(
             f"another process trains in {str(folder)!r}: wait for it, or give another --workdir"
         ) from e
-    except PermissionError as e:
-        raise UserError(f"workdir {str(folder)!r} cannot be written: {e.strerror}") from e
 
 
 @contextlib.contextmanager
