@@ -56,7 +56,7 @@ class QRNN(Cell):
     in place of 1 - f_t. The output is h_t, the state the pair (V x, c): what the last input adds to
     the next step stands for x_{t-1} itself, so that the state's size does not depend on D. Zeros are
     the padding of the paper. The gates are stored side by side as (z, f, o, i). Bradbury et al.'s
-    (2017) zoneout and dense connections belong to the model around it.
+    (2017) zoneout and dense connections belong to the model around it; their library's f is 1 - f_t.
     """
 
     def __init__(self, hidden_size: int, pooling: str = "fo", name: str | None = None):
@@ -266,9 +266,9 @@ class GILR(LinearCell, Cell):
         i_t = \tau(U_i x_t + b_i) \\
         h_t = g_t \odot h_{t-1} + (1 - g_t) \odot i_t
 
-    The output is the new state h_t. Martin and Cundy (2018) leave the impulse's nonlinearity tau open.
-    Their GILR-LSTM is an LSTM whose gates read this layer's h_{t-1} in place of its own output. U is
-    stored as (g, i).
+    The output is the new state h_t. Martin and Cundy (2018) leave the impulse's nonlinearity tau open;
+    in their code it is ELU for this layer alone and tanh within the GILR-LSTM, an LSTM whose gates
+    read this layer's h_{t-1} in place of its own output. U is stored as (g, i).
     """
 
     def __init__(self, hidden_size: int, activation="tanh", name: str | None = None):

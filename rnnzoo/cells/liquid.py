@@ -22,11 +22,12 @@ class LTC(Cell):
 
     .. math:: h \leftarrow \frac{h + \delta f \odot A}{1 + \delta (1/\tau + f)}
 
-    The output is the new state h_t, which stays between 0 and A. These are equations (1) to (3) of
-    Hasani et al. (2021), whose x, I, gamma_r, gamma and mu are h, x, W, U and b here. f must be
-    positive, or the division fails: hence the logistic function, and 1/tau = softplus(rho), which
-    starts from 1. A starts from U(-1, 1). The authors' code and ncps instead give every synapse a
-    sigmoid, a weight and an A of its own, H^2 of them (Lechner et al. 2020); L = 6 is theirs.
+    The output is the new state h_t, which stays between 0 and A. These are equations (1) to (3) and
+    algorithm 1 of Hasani et al. (2021), whose x, I, gamma_r, gamma and mu are h, x, W, U and b here.
+    The paper leaves f's activation open, with tanh for an example; the bounds that it proves are for a
+    positive f, hence the logistic function. 1/tau = softplus(rho) starts from 1, A from U(-1, 1). The
+    authors' code and ncps instead give every synapse a sigmoid, a weight and an A of its own, H^2 of
+    them (Lechner et al. 2020); L = 6 is theirs.
     """
 
     def __init__(
@@ -81,8 +82,9 @@ class CfC(Cell):
 
     The output is the new state h_t. The backbone is a stack of dense layers with the activation
     1.7159 tanh(0.666 v). The four heads stand side by side as (1, 2, a, b): ff1, ff2, time_a and
-    time_b of ncps and of the code of Hasani et al. (2022); in the paper's equation g, h and, with the
-    sign turned, f. The time between inputs is fixed. As in ncps, weights start from Glorot's uniform;
+    time_b of ncps and of the code of Hasani et al. (2022), with which this agrees. In the paper's
+    equation, sigma(-f t) g + (1 - sigma(-f t)) h, the first two are g and h, and f t is W_a v t + W_b v
+    with the biases. The time between inputs is fixed. As in ncps, weights start from Glorot's uniform;
     biases start from 0, not from torch's noise.
     """
 

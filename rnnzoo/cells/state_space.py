@@ -293,8 +293,9 @@ class RGLRU(LinearCell, Cell):
         h_t = a_t \odot h_{t-1} + \sqrt{1 - a_t^2} \odot (i_t \odot u_t)
 
     The output is the new state h_t. P is the identity for D = H and a matrix with biases otherwise, as
-    Griffin's block has one in front; its convolution is not part of this. No W reads the state. a_t at
-    r_t = 1 starts uniform on (0.9, 0.999), as De et al. (2024) say; the recurrentgemma library draws
+    Griffin's block has one in front; its convolution is not part of this. No W reads the state. Lambda
+    has the sign that it has in the recurrentgemma library: a = sigma(-Lambda). a_t at r_t = 1 starts
+    uniform on (0.9, 0.999), as De et al. (2024) say, who write a = sigma(Lambda); the library draws
     a_t^(1/c) from a ring of these radii instead, its W are block-diagonal and it takes the first input
     of a sequence without the factor sqrt(1 - a_t^2). W is stored as (a, x).
     """
