@@ -55,14 +55,15 @@ class Saved(NamedTuple):
         Raises:
           UserError: it is another model's: names and shapes that differ.
         """
+        path = self.path.absolute() / name
         with ocp.StandardCheckpointer() as checkpointer:
-            saved = checkpointer.metadata(self.path / name).item_metadata.tree
+            saved = checkpointer.metadata(path).item_metadata.tree
             if differences := _differences(_shapes(saved), _shapes(wanted)):
                 raise UserError(
                     f"the {name} in {str(self.path)!r} are not this model's: {differences}: "
                     "use the config that they were trained with"
                 )
-            return checkpointer.restore(self.path / name, wanted)
+            return checkpointer.restore(path, wanted)
 
 
 class Series:
@@ -195,7 +196,9 @@ def _verified(path: pathlib.Path) -> Saved:
         raise Damaged(" ".join(str(e).split())) from e
     for name in sorted(expected.keys() | found.keys()):
         if found.get(name) != expected.get(name):
-            state = "missing" if name not in found else "added" if name not in expected else "altered"
+            state = (
+                "missing" if name not in found else "added" if name not in expected else "altered"
+            )
             raise Damaged(f"{name} is {state}")
     return Saved(path, notes)
 

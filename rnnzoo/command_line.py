@@ -19,12 +19,13 @@ Trains a recurrent network to write, character by character, and lets it.
   python -m rnnzoo.main --config.cell.name=lstm --config.corpus.path=my.txt
   python -m rnnzoo.main --mode=sample --workdir=runs/santa-elman --config.sample.prompt=Santa
   python -m rnnzoo.main --mode=evaluate --workdir=runs/santa-elman
-  python -m rnnzoo.main --mode=cells                      list every cell
+  python -m rnnzoo.main --mode=reproduce --workdir=runs/santa-elman     train again and compare
+  python -m rnnzoo.main --mode=cells                                    list every cell
 
 Flags:
 """
 
-MODES = ("train", "sample", "evaluate", "cells")
+MODES = ("train", "sample", "evaluate", "cells", "reproduce")
 PARTS = ("train", "validation", "test")
 _OVERRIDE = re.compile(r"-{1,2}(no)?config\.(?P<key>.*)", re.DOTALL)
 
@@ -39,6 +40,7 @@ class Arguments(NamedTuple):
       overrides: the arguments that set single config keys, as they were written.
       cell_modules: modules that register cells.
       split: the part of the text to evaluate, or None.
+      fork: whether to go on from the run in `workdir` with a changed config, beside it.
     """
 
     mode: str
@@ -47,6 +49,7 @@ class Arguments(NamedTuple):
     overrides: list[str]
     cell_modules: list[str]
     split: str | None
+    fork: bool
 
 
 def _flags() -> flags.FlagValues:
@@ -60,7 +63,10 @@ def _flags() -> flags.FlagValues:
     )  # fmt: skip
     flags.DEFINE_enum("mode", "train", MODES, "What to do.", **define)
     flags.DEFINE_string(
-        "workdir", None, "The run's folder; a new run gets runs/<corpus>-<cell>.", **define
+        "workdir",
+        None,
+        "The run's folder, new or to go on with; a new run gets runs/<corpus>-<cell>.",
+        **define,
     )
     flags.DEFINE_multi_string(
         "cell_module", [], "A Python module that registers cells; may be repeated.", **define
@@ -68,6 +74,10 @@ def _flags() -> flags.FlagValues:
     flags.DEFINE_enum(
         "split", None, PARTS, "What to evaluate; default: all that training did not see.", **define
     )
+    flags.DEFINE_bool(
+        "fork", False, "Go on from the run in --workdir with a changed config, in a new folder.",
+        flag_values=own,
+    )  # fmt: skip
     return own
 
 
@@ -102,7 +112,7 @@ def parse(argv: list[str]) -> Arguments:
     mode = words.pop(0) if words and words[0] in MODES else own.mode  # `rnnzoo cells` will do
     if words:
         raise UserError(f"argument {words[0]!r} belongs to no flag: write --name=value")
-    return Arguments(mode, own.workdir, own.config, overrides, own.cell_module, own.split)
+    return Arguments(mode, own.workdir, own.config, overrides, own.cell_module, own.split, own.fork)
 
 
 def _take_overrides(words: list[str]) -> tuple[list[str], list[str]]:

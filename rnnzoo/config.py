@@ -53,9 +53,13 @@ def default_config() -> ConfigDict:
     config.train.log_every = 10  # epochs
     config.train.evaluate_every = 10  # epochs between validations; 0 is never
     config.train.save_every = 0  # epochs between checkpoints; 0 is by the clock alone
-    config.train.save_minutes = 5.0  # minutes between checkpoints, at the next epoch's end; 0 is never
+    config.train.save_minutes = (
+        5.0  # minutes between checkpoints, at the next epoch's end; 0 is never
+    )
     config.train.keep = 2  # how many of the newest checkpoints stay
-    config.train.not_finite = "stop"  # at a loss or gradient of NaN or infinity; or 'skip' the piece
+    config.train.not_finite = (
+        "stop"  # at a loss or gradient of NaN or infinity; or 'skip' the piece
+    )
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "adam"  # any of optax that takes a learning rate

@@ -20,8 +20,17 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 @contextlib.contextmanager
+def about(what: str):
+    """Says in a UserError what it is about."""
+    try:
+        yield
+    except UserError as e:
+        raise UserError(f"{what}: {e}") from e
+
+
+@contextlib.contextmanager
 def one_line_errors():
-    """Ends a program with one line: the exit code is 2 for a person's mistake, 130 for an interrupt."""
+    """Ends a program with one line and a code: 2 for a mistake, 130 for Ctrl-C, 143 for SIGTERM."""
     try:
         yield
     except UserError as e:
@@ -29,4 +38,4 @@ def one_line_errors():
         sys.exit(2)
     except KeyboardInterrupt as e:
         print(f"rnnzoo: {e or 'stopped'}", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(getattr(e, "code", 130))

@@ -2,12 +2,18 @@
 
 import json
 import math
+import os
 import pathlib
-from collections.abc import Sequence
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from rnnzoo.errors import UserError
 from rnnzoo.loss import bits_per_character
 
 METRICS, CURVES, SAMPLES = "metrics.jsonl", "curves.png", "samples.txt"
@@ -23,14 +29,25 @@ class Report:
       epochs: how many there will be.
       pieces: how many pieces each has.
       console: where the lines go; by default, standard output.
+      written: what `written` gave, to go on from there; whatever was written later is cut off.
     """
 
-    def __init__(self, folder: pathlib.Path, epochs: int, pieces: int, console=None):
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        epochs: int,
+        pieces: int,
+        console=None,
+        written: Mapping[str, int] | None = None,
+    ):
         """Opens metrics.jsonl; the progress bar starts with the `with` block."""
         self.folder, self.epochs, self.pieces = folder, epochs, pieces
-        self.rows: list[dict] = []
+        for name in (METRICS, SAMPLES):
+            _cut_back(folder / name, (written or {}).get(name, 0))
+        lines = (folder / METRICS).read_text(encoding="utf-8").splitlines() if written else []
+        self.rows: list[dict] = [json.loads(line) for line in lines]
         self._console = console or Console(highlight=False, markup=False, soft_wrap=True)
-        self._metrics = (folder / METRICS).open("w", encoding="utf-8", buffering=1)  # by line
+        self._metrics = (folder / METRICS).open("a", encoding="utf-8", buffering=1)  # by line
         self._progress = Progress(
             TextColumn("epoch"),
             TextColumn("{task.fields[epoch]}/" + str(epochs)),
@@ -54,6 +71,12 @@ class Report:
         self._metrics.close()
         if self.rows:
             draw_curves(self.rows, self.folder / CURVES)
+
+    def written(self) -> dict[str, int]:
+        """The sizes in bytes of the files that grow, for a report that goes on from here."""
+        self._metrics.flush()
+        paths = {name: self.folder / name for name in (METRICS, SAMPLES)}
+        return {n: path.stat().st_size if path.exists() else 0 for n, path in paths.items()}
 
     def progress(self, epoch: int, pieces: int) -> None:
         """Moves the bar: so many pieces of this epoch are done."""
@@ -103,6 +126,33 @@ class Report:
         self.say("  ".join(parts) + text)
         with (self.folder / SAMPLES).open("a", encoding="utf-8") as file:
             file.writelines(f"--- epoch {row['epoch']}\n{s}\n" for s in samples)
+
+
+def _cut_back(path: pathlib.Path, size: int) -> None:
+    """Cuts off what was written to a file after it had this size."""
+    found = path.stat().st_size if path.exists() else 0
+    if found < size:
+        raise UserError(
+            f"{path} is shorter than when it was saved: bring it back, or give another --workdir"
+        )
+    if found > size:
+        os.truncate(path, size)
+
+
+PACKAGES = ("rnnzoo", "jax", "jaxlib", "dm-haiku", "optax", "orbax-checkpoint", "numpy")
+
+
+def versions() -> dict[str, Any]:
+    """Python, packages and, in a checkout, the commit."""
+    here = pathlib.Path(__file__).parent
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
+        commit = done.stdout.strip()
+    except (OSError, subprocess.CalledProcessError):  # no git, or no checkout
+        commit = None
+    packages = {package: metadata.version(package) for package in PACKAGES}
+    return {"python": platform.python_version(), "packages": packages, "commit": commit}
 
 
 def draw_curves(rows: Sequence[dict], path: pathlib.Path) -> None:

@@ -1,39 +1,34 @@
 """A run: the folder that holds a training's config, vocabulary, parameters and report.
 
-`train` makes one, `sample` and `evaluate` read one.
+`rnnzoo.session.train` makes one, `sample` and `evaluate` read one.
 
     runs/pydoc-gru/
-      config.json  vocabulary.json
-      best/  last/                     parameters; `best` only if there was a validation
+      config.json  vocabulary.json  provenance.json
+      checkpoints/                     all that a training needs to go on
+      best/                            parameters, if there was a validation
       metrics.jsonl  samples.txt  curves.png
 """
 
-import contextlib
 import itertools
-import math
 import pathlib
 import re
-import signal
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 from ml_collections import ConfigDict
 
-from rnnzoo import checkpoint, corpus, optimizers, registry, sampler
 from rnnzoo import config as configs
-from rnnzoo.devices import make_cpu_devices
-from rnnzoo.errors import UserError
+from rnnzoo import corpus, registry, sampler
+from rnnzoo.checkpoint import Series
+from rnnzoo.errors import UserError, about
 from rnnzoo.evaluate import evaluate as evaluate_text
 from rnnzoo.model import LanguageModel, Params, language_model
-from rnnzoo.report import Report
-from rnnzoo.train import Trainer, source
 from rnnzoo.vocabulary import Vocabulary
 
 ROOT = pathlib.Path("runs")
-CONFIG, VOCABULARY, BEST, LAST = "config.json", "vocabulary.json", "best", "last"
+CONFIG, VOCABULARY, PROVENANCE = "config.json", "vocabulary.json", "provenance.json"
+BEST, CHECKPOINTS = "best", "checkpoints"
 
 
 class Run(NamedTuple):
@@ -67,8 +62,10 @@ def open_run(folder: str | pathlib.Path, cell_modules: Sequence[str] = ()) -> Ru
     config.cell.modules += tuple(cell_modules)
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     model = make_model(config, len(vocabulary))
-    best = folder / BEST
-    params = checkpoint.restore(best if best.exists() else folder / LAST, model)
+    saved = Series(folder / BEST, 1).newest() or Series(folder / CHECKPOINTS, 1).newest()
+    if saved is None:
+        raise UserError(f"{str(folder)!r} holds no parameters yet: train there first")
+    params = saved.restore("params", jax.eval_shape(model.init, jax.random.key(0)))
     return Run(folder, config, vocabulary, model, params)
 
 
@@ -114,7 +111,7 @@ def sample_options(config: ConfigDict) -> dict:
       UserError: a value is out of its range.
     """
     options = {**config.sample, "top_k": config.sample.top_k or None}
-    with _about("config.sample"):
+    with about("config.sample"):
         sampler.Options(**{k: v for k, v in options.items() if k != "prompt"})
     return options
 
@@ -150,143 +147,34 @@ def evaluate(run: Run, part: str | None = None) -> dict[str, float]:
     for part in parts or ["train"]:
         if not (text := getattr(split, part)):
             raise UserError(f"config.corpus.split {run.config.corpus.split} has no {part} part")
-        with _about(f"the {part} text"):
+        with about(f"the {part} text"):
             losses[part] = evaluate_text(run.model, run.params, run.vocabulary.encode(text))
     return losses
 
 
-def train(config: ConfigDict, workdir: str | pathlib.Path | None = None) -> pathlib.Path:
-    """Trains a model and leaves a run; whatever can be found wrong is found before.
-
-    Ctrl-C stops it at the next occasion, with the parameters saved.
+def new_folder(workdir: str | pathlib.Path | None, name: str, beside: bool = False) -> pathlib.Path:
+    """Makes a run's folder.
 
     Args:
-      config: from `rnnzoo.config`.
-      workdir: the run's folder, a new one; None for runs/<corpus>-<cell>.
-
-    Returns:
-      The run's folder.
+      workdir: the folder; None for one in `ROOT`.
+      name: what it is called in `ROOT`, with a number if that name is taken.
+      beside: make another one beside `workdir`, called like it with a number.
 
     Raises:
-      UserError: a mistake in the config; or a loss that is not finite, with the last good
-        parameters saved.
-      KeyboardInterrupt: Ctrl-C, after saving.
+      UserError: it cannot be written.
     """
-    make_cpu_devices(config.cpu_devices)
-    drawing = sample_options(config)
-    _check_free(workdir)
-    whole, split = read_text(config)
-    vocabulary = Vocabulary.of(split.train, config.corpus.unknown)
-    with _about("the validation text"):
-        validation = vocabulary.encode(split.validation)
-    with _about("the test text"):
-        vocabulary.encode(split.test)
-    with _about("config.sample.prompt"):
-        vocabulary.encode(config.sample.prompt)
-    trainer = _make_trainer(config, vocabulary, vocabulary.encode(split.train))
-    folder = _new_folder(workdir, f"{whole.name}-{config.cell.name}")
-    configs.save(config, folder / CONFIG)
-    vocabulary.save(folder / VOCABULARY)
-
-    epochs, every = config.train.epochs, config.train.evaluate_every
-    best = math.inf
-    with Report(folder, epochs, trainer.source.pieces) as report, _interruption() as interrupted:
-        report.say(f"{whole.name}: {len(split.train):,} {vocabulary.unit} to train on, {folder}")
-        begun = time.perf_counter()
-        state = trainer.start()
-        seconds = time.perf_counter() - begun
-        parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-        shares = f" for {devices} devices" if (devices := trainer.mesh.size) > 1 else ""
-        report.say(
-            f"{config.cell.name}: {parameters:,} parameters, compiled in {seconds:.1f} s{shares}"
-        )
-        for epoch in range(1, epochs + 1):
-
-            def keep_going(pieces, epoch=epoch):
-                report.progress(epoch, pieces)
-                return not interrupted()
-
-            state, outcome = trainer.epoch(state, epoch, keep_going)
-            if not outcome.finite or interrupted():
-                checkpoint.save(folder / LAST, trainer.params(state))
-                raise _stopped(folder, epoch, outcome)
-            loss = None
-            if len(validation) and every and (epoch % every == 0 or epoch == epochs):
-                loss = evaluate_text(trainer.model, trainer.params(state), validation)
-                if loss < best:
-                    best = loss
-                    checkpoint.save(folder / BEST, trainer.params(state))
-            row = report.record(epoch, outcome.loss, outcome.chars_per_second, loss)
-            if epoch % config.train.log_every == 0 or epoch == epochs:
-                params = trainer.params(state)
-                checkpoint.save(folder / LAST, params)
-                samples = sampler.sample(trainer.model, params, vocabulary, **drawing)
-                report.log(row, samples)
-    return folder
-
-
-def _make_trainer(config: ConfigDict, vocabulary: Vocabulary, ids) -> Trainer:
-    t = config.train
-    model = make_model(config, len(vocabulary))
-    stretches = source(ids, t.sampling, t.batch_size, t.truncation, t.max_subsequence_length)
-    optimizer = optimizers.make(updates=t.epochs * stretches.pieces, **config.optimizer)
-    return Trainer(model, optimizer, stretches, t.seed, config.cpu_devices)
-
-
-def _stopped(folder: pathlib.Path, epoch: int, outcome) -> BaseException:
-    where = f"in epoch {epoch} after {outcome.pieces} pieces; parameters saved in {folder / LAST}"
-    if outcome.finite:
-        return KeyboardInterrupt(f"stopped {where}")
-    return UserError(
-        f"the loss or its gradient is no finite number any more, {where}: "
-        "lower optimizer.learning_rate or optimizer.clip_norm"
-    )
-
-
-def _check_free(workdir: str | pathlib.Path | None) -> None:
-    if workdir is not None and (pathlib.Path(workdir) / CONFIG).exists():
-        raise UserError(f"{str(workdir)!r} holds a run already: give another --workdir")
-
-
-def _new_folder(workdir: str | pathlib.Path | None, name: str) -> pathlib.Path:
-    """Makes the run's folder; without a workdir, one of a name not yet taken."""
-    if workdir is not None:
+    if workdir is not None and not beside:
         folder = pathlib.Path(workdir)
     else:
         name = re.sub(r"[^\w.+-]+", "_", name.replace(",", "+"))
-        names = (name if n == 1 else f"{name}-{n}" for n in itertools.count(1))
-        folder = next(ROOT / n for n in names if not (ROOT / n).exists())
+        first = ROOT / name if workdir is None else pathlib.Path(workdir)
+        numbers = itertools.count(2)
+        folder = first
+        while folder.exists():
+            folder = first.with_name(f"{first.name}-{next(numbers)}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / CONFIG).touch()
     except OSError as e:
         raise UserError(f"workdir {str(folder)!r} cannot be written: {e.strerror}") from e
     return folder
-
-
-@contextlib.contextmanager
-def _about(what: str):
-    """Says in a UserError what it is about."""
-    try:
-        yield
-    except UserError as e:
-        raise UserError(f"{what}: {e}") from e
-
-
-@contextlib.contextmanager
-def _interruption() -> Iterator[Callable[[], bool]]:
-    """A function that tells whether Ctrl-C was pressed; pressed twice, it interrupts at once."""
-    pressed = []
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False  # only the main thread hears signals
-        return
-
-    def press(*_):
-        pressed.append(True)
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.signal(signal.SIGINT, press)
-    try:
-        yield lambda: bool(pressed)
-    finally:
-        signal.signal(signal.SIGINT, before)

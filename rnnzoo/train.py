@@ -133,7 +133,14 @@ def _layout(mesh: Mesh) -> TrainState:
     donate_argnames="state",
 )
 def advance(
-    model, optimizer, truncation, mesh, state: TrainState, stretch: batches.Stretch, stop, skip=False
+    model,
+    optimizer,
+    truncation,
+    mesh,
+    state: TrainState,
+    stretch: batches.Stretch,
+    stop,
+    skip=False,
 ):
     """Updates on all pieces from `state.piece` up to `stop`, or to the first that is not finite.
 

@@ -17,6 +17,7 @@ LAYERS = [
     {"train", "report", "certificate"},
     {"config"},
     {"runs", "command_line"},
+    {"session"},
     {"main", "certify"},
 ]
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}

@@ -70,7 +70,8 @@ def test_train_leaves_a_whole_run(trained):
     run = trained / "runs/a"
     names = {path.name for path in run.iterdir()}
     assert names == {
-        "config.json", "vocabulary.json", "best", "last", "metrics.jsonl", "samples.txt", "curves.png"
+        "config.json", "vocabulary.json", "provenance.json", "best", "checkpoints", "lock",
+        "metrics.jsonl", "samples.txt", "curves.png",
     }  # fmt: skip
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows] == [1, 2, 3]
@@ -198,8 +199,12 @@ def test_mistakes_are_found_before_anything_is_made(work, capsys, words, message
 
 def test_a_run_is_neither_overwritten_nor_changed(trained, monkeypatch, capsys):
     monkeypatch.chdir(trained)
-    taken = rejected(capsys, "--config=tiny.py", "--workdir=runs/a")
-    assert "holds a run already" in taken
+    before = (trained / "runs/a/metrics.jsonl").read_bytes()
+    in_process("--config=tiny.py", "--workdir=runs/a")
+    assert "the run is complete" in capsys.readouterr().out
+    other = rejected(capsys, "--config=tiny.py", "--workdir=runs/a", "--config.train.epochs=9")
+    assert "another config: train.epochs is 9, was 3" in other
+    assert (trained / "runs/a/metrics.jsonl").read_bytes() == before
     fixed = rejected(capsys, "--mode=sample", "--workdir=runs/a", "--config.cell.hidden_size=3")
     assert "only config.sample.* can be changed" in fixed
 
@@ -216,7 +221,7 @@ def test_a_loss_that_is_not_finite_ends_in_one_line(work, capsys):
     free = ("--config.optimizer.clip_norm=0", "--config.cell.options.activation=relu")
     error = rejected(capsys, "--config=tiny.py", "--workdir=a", *words, *free)
     assert "in epoch 1 after" in error and "lower optimizer.learning_rate" in error
-    assert (work / "a/last").exists()
+    assert list((work / "a/checkpoints").iterdir())
 
 
 def test_ctrl_c_saves_the_parameters(work, monkeypatch, capsys):
@@ -229,9 +234,10 @@ def test_ctrl_c_saves_the_parameters(work, monkeypatch, capsys):
     with pytest.raises(SystemExit) as e:
         in_process("--config=tiny.py", "--workdir=a", "--config.train.epochs=1000")
     assert e.value.code == 130
-    assert re.fullmatch(r"rnnzoo: stopped in epoch 2 .* saved in a/last\n", capsys.readouterr().err)
+    line = r"rnnzoo: stopped after epoch 2; saved in a/checkpoints: run .* --workdir=a to go on\n"
+    assert re.fullmatch(line, capsys.readouterr().err)
     assert signal.getsignal(signal.SIGINT) is handler
-    assert len((work / "a/metrics.jsonl").read_text().splitlines()) == 1
+    assert len((work / "a/metrics.jsonl").read_text().splitlines()) == 2
     assert runs.open_run("a").params
 
 
@@ -246,7 +252,7 @@ def test_help_reads_well(capsys):
 def test_cells_lists_every_cell(capsys):
     in_process("cells")
     out = capsys.readouterr().out
-    lines = [line.split()[0] for line in out.splitlines() if line[:1].islower()]
+    lines = [line.split()[0] for line in out.splitlines() if line.startswith("  ")]
     assert set(registry.names()) <= set(lines)
     assert f"{len(registry.names())} cells" in out
     in_process("--mode=cells")

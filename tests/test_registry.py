@@ -40,8 +40,10 @@ def x():
 
 def test_the_built_in_cells_are_there():
     assert {"elman", "gru", "lstm", "stacked_elman"} <= set(rnnzoo.names())
-    assert rnnzoo.names(family="gated") == ["gru", "lstm"]
-    assert rnnzoo.names(linear=True) == []
+    assert len(rnnzoo.names()) >= 75
+    assert {"lstm", "peephole_lstm"} <= set(rnnzoo.names(family="lstm"))
+    linear = rnnzoo.names(linear=True)
+    assert "mingru" in linear and "gru" not in linear
     assert rnnzoo.names(family="none such") == []
 
 
@@ -56,7 +58,8 @@ def test_every_cell_has_a_citation_in_the_bibliography():
 def test_every_cell_says_its_equation_and_its_source(name):
     factory = registry.entry(name).factory
     assert ".. math::" in factory.__doc__
-    assert factory.__init__.__doc__ and factory.__call__.__doc__
+    if isinstance(factory, type):  # and no wrapper's function
+        assert factory.__init__.__doc__ and factory.__call__.__doc__
 
 
 def test_register_a_cell_of_ones_own(x):
@@ -70,7 +73,7 @@ def test_register_a_cell_of_ones_own(x):
             h = h + self.gain * hk.Linear(self.hidden_size)(x)
             return h, h
 
-    assert rnnzoo.names(linear=True) == rnnzoo.names(family="test") == ["mine"]
+    assert rnnzoo.names(family="test") == ["mine"] and "mine" in rnnzoo.names(linear=True)
     outputs, state = run(lambda: rnnzoo.make("mine", 5, gain=0.0), x)
     assert outputs.shape == (3, 2, 5) and not state.any()
 
@@ -110,7 +113,7 @@ def test_stacks_of_any_depth_and_mix(x):
     "arguments, message",
     [
         (dict(name="elmn", hidden_size=4), "no cell is named 'elmn': did you mean 'elman'"),
-        (dict(name="quantum", hidden_size=4), "no cell is named 'quantum': known: elman"),
+        (dict(name="qqqq", hidden_size=4), "no cell is named 'qqqq': known: "),
         (dict(name="lstm", hidden_size=4, forgetbias=1), "no option 'forgetbias'.*'forget_bias'"),
         (dict(name="lstm", hidden_size=0), "hidden_size must be .* at least 1, not 0"),
         (dict(name="lstm", hidden_size=2.5), "hidden_size must be .* not 2.5"),
@@ -165,13 +168,14 @@ def run(x):
     return rnnzoo.unroll(core, x, core.initial_state(2))[0]
 model = hk.transform(run)
 x = jnp.ones((3, 2, 4))
-print(model.apply(model.init(jax.random.key(0), x), None, x).shape, rnnzoo.names("continuous"))
+shape = model.apply(model.init(jax.random.key(0), x), None, x).shape
+print(shape, "leaky" in rnnzoo.names("continuous"))
 """
     paths = {"PYTHONPATH": f"{site}:{sysconfig.get_path('purelib')}", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
         [sys.executable, "-c", program], env=paths, capture_output=True, text=True, timeout=120
     )
-    assert done.stdout.strip() == "(3, 2, 5) ['leaky']", done.stderr
+    assert done.stdout.strip() == "(3, 2, 5) True", done.stderr
 
 
 class BrokenPlugin:

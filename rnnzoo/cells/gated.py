@@ -9,7 +9,7 @@ from rnnzoo.errors import UserError, did_you_mean
 from rnnzoo.registry import register
 
 
-@register("gru", family="gated", cites="cho2014learning")
+@register("gru", family="gru", cites="cho2014learning")
 class GRU(Cell):
     r"""The gated recurrent unit.
 
@@ -65,7 +65,7 @@ class GRU(Cell):
         return h, h
 
 
-@register("lstm", family="gated", cites="hochreiter1997long")
+@register("lstm", family="lstm", cites="hochreiter1997long")
 class LSTM(Cell):
     r"""Long short-term memory, with the forget gate of Gers et al. (2000).
 

@@ -1,0 +1,404 @@
+"""One training, from its config to its end, whatever interrupts it on the way.
+
+The run folder holds all that is needed to go on: `train` on a folder that has a run in it resumes
+that run from its newest whole checkpoint, and ends in the same losses and parameters, to the bit, as
+a training that nothing interrupted.
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import pathlib
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import filelock
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from rnnzoo import config as configs
+from rnnzoo import corpus, optimizers, runs, sampler
+from rnnzoo.checkpoint import Saved, Series
+from rnnzoo.devices import make_cpu_devices
+from rnnzoo.errors import UserError, about
+from rnnzoo.evaluate import evaluate
+from rnnzoo.report import METRICS, Report, versions
+from rnnzoo.runs import BEST, CHECKPOINTS, CONFIG, PROVENANCE, VOCABULARY
+from rnnzoo.train import Trainer, TrainState, source
+from rnnzoo.vocabulary import Vocabulary
+
+LOCK = "lock"
+# What a run that goes on may have otherwise than before: none of it moves a parameter.
+FREE_TO_CHANGE = ("sample.", "train.save_every", "train.save_minutes", "train.keep")
+
+
+class Job(NamedTuple):
+    """All that a training needs, checked before anything is made.
+
+    Attributes:
+      config: the run's.
+      text: the training text's name, and its length in the vocabulary's units.
+      vocabulary: of the training text.
+      validation: the validation text's ids.
+      trainer: the trainer.
+      checksum: SHA-256 of the whole corpus.
+      drawing: the options of samples.
+    """
+
+    config: ConfigDict
+    text: str
+    vocabulary: Vocabulary
+    validation: np.ndarray
+    trainer: Trainer
+    checksum: str
+    drawing: dict[str, Any]
+
+
+class Progress(NamedTuple):
+    """Where a training stands.
+
+    Attributes:
+      state: the trainer's.
+      epoch: the number of the epoch to train next, or that `state` stands within.
+      within: whether it stands within.
+      best: the least validation loss so far, nats per character.
+      written: the sizes in bytes of the report's files.
+    """
+
+    state: TrainState
+    epoch: int = 1
+    within: bool = False
+    best: float = math.inf
+    written: dict[str, int] | None = None
+
+
+def prepare(config: ConfigDict) -> Job:
+    """Reads the text and makes the trainer; nothing is written.
+
+    Raises:
+      UserError: a mistake in the config.
+    """
+    make_cpu_devices(config.cpu_devices)
+    drawing = runs.sample_options(config)
+    whole, split = runs.read_text(config)
+    vocabulary = Vocabulary.of(split.train, config.corpus.unknown)
+    with about("the validation text"):
+        validation = vocabulary.encode(split.validation)
+    with about("the test text"):
+        vocabulary.encode(split.test)
+    with about("config.sample.prompt"):
+        vocabulary.encode(config.sample.prompt)
+    t = config.train
+    ids = vocabulary.encode(split.train)
+    model = runs.make_model(config, len(vocabulary))
+    stretches = source(ids, t.sampling, t.batch_size, t.truncation, t.max_subsequence_length)
+    optimizer = optimizers.make(updates=t.epochs * stretches.pieces, **config.optimizer)
+    trainer = Trainer(
+        model, optimizer, stretches, t.seed, config.cpu_devices, t.not_finite == "skip"
+    )
+    text = f"{whole.name}: {len(split.train):,} {vocabulary.unit} to train on"
+    return Job(config, text, vocabulary, validation, trainer, _checksum(whole), drawing)
+
+
+def _checksum(whole: corpus.Corpus) -> str:
+    text = whole.text if isinstance(whole.text, bytes) else whole.text.encode()
+    return hashlib.sha256(text).hexdigest()
+
+
+def train(
+    config: ConfigDict, workdir: str | pathlib.Path | None = None, fork: bool = False
+) -> pathlib.Path:
+    """Trains a model and leaves a run, or goes on with the one that the folder holds.
+
+    Ctrl-C and SIGTERM stop it at the next occasion, with all that is needed to go on saved; Ctrl-C
+    pressed twice stops it at once. Whatever can be found wrong is found before anything is made.
+
+    Args:
+      config: from `rnnzoo.config`.
+      workdir: the run's folder, a new one or one to go on with; None for runs/<corpus>-<cell>.
+      fork: go on from the run in `workdir` with a changed config, in a new folder beside it.
+
+    Returns:
+      The run's folder.
+
+    Raises:
+      UserError: a mistake in the config; the folder's run has another config or text, or is in use;
+        a loss that is not finite, with the last good state saved.
+      Stopped: Ctrl-C or SIGTERM, after saving.
+    """
+    resumed = workdir is not None and (pathlib.Path(workdir) / CONFIG).exists()
+    if fork and not resumed:
+        raise UserError(f"--fork goes on from a run, and there is none in {str(workdir)!r}")
+    if resumed and not fork:
+        _check_same_config(pathlib.Path(workdir), config)
+    job = prepare(config)
+    if resumed:
+        _check_same_text(pathlib.Path(workdir), job)
+    origin = folder = pathlib.Path(workdir) if resumed else None
+    if not resumed or fork:
+        folder = runs.new_folder(workdir, f"{job.text.split(':')[0]}-{config.cell.name}", fork)
+    with _locked(folder), Series(folder / CHECKPOINTS, config.train.keep) as checkpoints:
+        if not resumed or fork:
+            configs.save(config, folder / CONFIG)
+            job.vocabulary.save(folder / VOCABULARY)
+            _save_provenance(job, folder / PROVENANCE)
+        _Session(job, folder, checkpoints).run(origin)
+    return folder
+
+
+def reproduce(workdir: str | pathlib.Path) -> str:
+    """Trains a run once more from its beginning, in a folder of its own, and compares the two.
+
+    Args:
+      workdir: the run's folder; it stays as it is.
+
+    Returns:
+      A line that says that they are the same.
+
+    Raises:
+      UserError: they differ, with the first difference; the run is not complete or not readable.
+    """
+    before = runs.open_run(workdir)
+    if _newest_notes(before.folder)["epoch"] <= before.config.train.epochs:
+        raise UserError(f"{str(workdir)!r} is not complete: train there to its end first")
+    with tempfile.TemporaryDirectory(prefix=f"{before.folder.name}-again-") as folder:
+        again = train(before.config, pathlib.Path(folder) / "run")
+        rows = [_losses(f) for f in (before.folder, again)]
+        for one, other in zip(*rows, strict=True):
+            if one != other:
+                raise UserError(f"epoch {one['epoch']} differs: {one} before, {other} now")
+        after = runs.open_run(again)
+        same = jax.tree.map(lambda a, b: bool(np.all(a == b)), before.params, after.params)
+    if not all(jax.tree.leaves(same)):
+        raise UserError("the losses are the same, the parameters differ")
+    return f"reproduced: {len(rows[0])} epochs, the same losses and parameters to the bit"
+
+
+def _newest_notes(folder: pathlib.Path) -> dict:
+    found = Series(folder / CHECKPOINTS, 1).newest()
+    return found.notes if found else {"epoch": 0}
+
+
+def _losses(folder: pathlib.Path) -> list[dict]:
+    """The rows of metrics.jsonl without the training's speed."""
+    lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
+    return [{k: v for k, v in json.loads(x).items() if k != "chars_per_second"} for x in lines]
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal stopped the training; everything is saved.
+
+    Attributes:
+      code: the program's exit code, 128 + the signal's number.
+    """
+
+    def __init__(self, message: str, number: int):
+        """Says where it stopped and how to go on."""
+        super().__init__(message)
+        self.code = 128 + number
+
+
+class _Session:
+    """The epochs of one call of `train`."""
+
+    def __init__(self, job: Job, folder: pathlib.Path, checkpoints: Series):
+        self.job, self.folder, self.checkpoints = job, folder, checkpoints
+        self.saved_at = time.monotonic()
+
+    def run(self, origin: pathlib.Path | None) -> None:
+        """Trains to the last epoch, from the newest checkpoint in the folder `origin`, if any."""
+        job, epochs = self.job, self.job.config.train.epochs
+        begun = time.perf_counter()
+        found = self._find(origin) if origin else None
+        progress = self._restored(found) if found else Progress(job.trainer.start())
+        rows = progress.written if origin == self.folder else None
+        with Report(self.folder, epochs, job.trainer.source.pieces, written=rows) as report:
+            report.say(f"{job.text}, {self.folder}")
+            if found:
+                report.say(f"resumed from {found.path}, {_where(progress)}")
+            elif origin:
+                report.say("resumed from the beginning: there is no checkpoint yet")
+            if progress.epoch > epochs:
+                report.say("the run is complete: change train.epochs with --fork to train on")
+                return
+            size = sum(leaf.size for leaf in jax.tree.leaves(progress.state.params))
+            shares = f" for {n} devices" if (n := job.trainer.mesh.size) > 1 else ""
+            seconds = time.perf_counter() - begun
+            report.say(
+                f"{job.config.cell.name}: {size:,} parameters, compiled in {seconds:.1f} s{shares}"
+            )
+            with Series(self.folder / BEST, 1) as best, _signals() as signalled:
+                for _ in range(progress.epoch, epochs + 1):
+                    progress = self._epoch(progress, report, best, signalled)
+
+    def _epoch(self, progress: Progress, report: Report, best: Series, signalled) -> Progress:
+        """Trains, validates, records and saves one epoch."""
+        job, t, epoch = self.job, self.job.config.train, progress.epoch
+
+        def keep_going(pieces):
+            report.progress(epoch, pieces)
+            return not signalled()
+
+        state, outcome = job.trainer.epoch(progress.state, epoch, keep_going, progress.within)
+        whole = outcome.finite and outcome.pieces == job.trainer.source.pieces
+        if not whole:
+            progress = progress._replace(state=state, within=True, written=report.written())
+            self._save(progress)
+            self.checkpoints.wait()
+            raise self._stopped(progress, outcome, signalled())
+        if outcome.skipped:
+            report.say(
+                f"epoch {epoch}: {outcome.skipped} pieces skipped, their loss or gradient is not "
+                "finite: lower optimizer.learning_rate or optimizer.clip_norm"
+            )
+        loss, least, last = None, progress.best, epoch == t.epochs
+        if len(job.validation) and t.evaluate_every and (epoch % t.evaluate_every == 0 or last):
+            params = job.trainer.params(state)
+            loss = evaluate(job.trainer.model, params, job.validation)
+            if loss < least:
+                least = loss
+                best.save(epoch, {"params": params}, {"epoch": epoch, "validation_loss": loss})
+        row = report.record(epoch, outcome.loss, outcome.chars_per_second, loss)
+        if epoch % t.log_every == 0 or last:
+            params = job.trainer.params(state)
+            report.log(
+                row, sampler.sample(job.trainer.model, params, job.vocabulary, **job.drawing)
+            )
+        after = Progress(state, epoch + 1, False, least, report.written())
+        if last or signalled() or self._due(epoch):
+            best.wait()  # what the checkpoint says is the best is on disk before it
+            self._save(after)
+        if signalled() and not last:
+            self.checkpoints.wait()
+            raise self._stopped(after, outcome, signalled())
+        return after
+
+    def _due(self, epoch: int) -> bool:
+        t = self.job.config.train
+        by_clock = t.save_minutes and time.monotonic() - self.saved_at >= 60 * t.save_minutes
+        return bool(by_clock or (t.save_every and epoch % t.save_every == 0))
+
+    def _save(self, progress: Progress) -> None:
+        notes = {
+            "epoch": progress.epoch,
+            "within": progress.within,
+            "best": progress.best if math.isfinite(progress.best) else None,
+            "written": progress.written,
+            "versions": versions(),
+        }
+        pieces = self.job.trainer.source.pieces
+        number = (progress.epoch - 1) * pieces + (
+            int(progress.state.piece) if progress.within else 0
+        )
+        self.checkpoints.save(number, self.job.trainer.save(progress.state), notes)
+        self.saved_at = time.monotonic()
+
+    def _find(self, origin: pathlib.Path) -> Saved | None:
+        here = origin == self.folder
+        return (self.checkpoints if here else Series(origin / CHECKPOINTS, 1)).newest()
+
+    def _restored(self, found: Saved) -> Progress:
+        shapes = self.job.trainer.saved_shapes()
+        trees = {name: found.restore(name, wanted) for name, wanted in shapes.items()}
+        notes = found.notes
+        return Progress(
+            state=self.job.trainer.resume(trees),
+            epoch=notes["epoch"],
+            within=notes["within"],
+            best=math.inf if notes["best"] is None else notes["best"],
+            written=notes["written"],
+        )
+
+    def _stopped(self, progress: Progress, outcome, number: int) -> BaseException:
+        where = f"{_where(progress)}; saved in {self.folder / CHECKPOINTS}"
+        if outcome.finite:
+            again = f"run the same command with --workdir={self.folder} to go on"
+            return Stopped(f"stopped {where}: {again}", number)
+        return UserError(
+            f"the loss or its gradient is no finite number any more, {where}: lower "
+            "optimizer.learning_rate or optimizer.clip_norm, or set train.not_finite=skip, and --fork"
+        )
+
+
+def _where(progress: Progress) -> str:
+    if progress.within:
+        return f"in epoch {progress.epoch} after {int(progress.state.piece)} pieces"
+    return f"after epoch {progress.epoch - 1}"
+
+
+def _check_same_config(folder: pathlib.Path, config: ConfigDict) -> None:
+    """Refuses to go on with a run under another config."""
+    before, now = (dict(configs.flatten(c)) for c in (configs.load(folder / CONFIG), config))
+    changed = [
+        f"{key} is {now[key]!r}, was {before[key]!r}"
+        for key in now
+        if _plain(now[key]) != _plain(before[key]) and not key.startswith(FREE_TO_CHANGE)
+    ]
+    if changed:
+        raise UserError(
+            f"{str(folder)!r} holds a run with another config: {', '.join(changed)}: give the same "
+            "again to go on, --fork to go on with the changed one, or another --workdir"
+        )
+
+
+def _plain(value) -> str:
+    return json.dumps(value.to_dict() if isinstance(value, ConfigDict) else value, sort_keys=True)
+
+
+def _check_same_text(folder: pathlib.Path, job: Job) -> None:
+    path = folder / PROVENANCE
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if before.get("corpus_sha256", job.checksum) != job.checksum:
+        raise UserError(
+            f"the text has changed since the run in {str(folder)!r} began: bring it back to go on, "
+            "or give another --workdir"
+        )
+
+
+def _save_provenance(job: Job, path: pathlib.Path) -> None:
+    """What a person needs to repeat the run, besides its config."""
+    found = {"corpus_sha256": job.checksum, "seed": job.config.train.seed, **versions()}
+    path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _locked(folder: pathlib.Path) -> Iterator[None]:
+    """Holds the folder for this process; the system lets go of it when the process dies."""
+    try:
+        with filelock.FileLock(folder / LOCK, timeout=0):
+            yield
+    except filelock.Timeout as e:
+        raise UserError(
+            f"another process trains in {str(folder)!r}: wait for it, or give another --workdir"
+        ) from e
+    except PermissionError as e:
+        raise UserError(f"workdir {str(folder)!r} cannot be written: {e.strerror}") from e
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[Callable[[], int]]:
+    """A function that gives the number of the signal that asks to stop, or 0.
+
+    Ctrl-C pressed twice interrupts at once.
+    """
+    heard = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: 0  # only the main thread hears signals
+        return
+
+    def hear(number, frame):
+        heard.append(number)
+        signal.signal(signal.SIGINT, before[signal.SIGINT])
+
+    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: heard[0] if heard else 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
