@@ -29,7 +29,7 @@ def jordan(p, x, y):
 def scrn(p, x, state):
     h, s = state
     alpha = 0.95
-    s = (1 - alpha) * (x @ p["B/w"]) + alpha * s  # section 3.1
+    s = (1 - alpha) * (x @ p["B/w"]) + alpha * s
     h = _sigmoid(s @ p["P/w"] + x @ p["A/w"] + h @ p["R/w"])
     return np.concatenate([h, s], axis=1), (h, s)
 
@@ -51,14 +51,14 @@ def clockwork_rnn(p, x, state):
 
 
 def multiplicative_rnn(p, x, h):
-    f = (x @ p["W_fx/w"]) * (h @ p["W_fh/w"])
-    h = np.tanh(f @ p["W_hf/w"] + x @ p["W_hx/w"] + p["W_hx/b"])
+    f = (x @ p["W_fx/w"]) * (h @ p["W_fh/w"])  # equation 7
+    h = np.tanh(f @ p["W_hf/w"] + x @ p["W_hx/w"] + p["W_hx/b"])  # equation 8, and 3 for the bias
     return h, h
 
 
 def rhn(p, x, s):
     W_h, W_t = np.split(p["W/w"], 2, axis=1)
-    for layer in (1, 2, 3):  # equations 6 to 9
+    for layer in (1, 2, 3):
         R_h, R_t = np.split(p[f"R_{layer}/w"], 2, axis=1)
         b_h, b_t = np.split(p[f"R_{layer}/b"], 2)
         first = 1 if layer == 1 else 0
@@ -69,7 +69,7 @@ def rhn(p, x, s):
     return s, s
 
 
-def intersection_rnn(p, x, h):
+def intersection_rnn(p, x, h):  # equations 15 to 20
     if "P/w" in p:
         x = x @ p["P/w"] + p["P/b"]
     U_y, U_h, U_gy, U_gh = np.split(p["U/w"], 4, axis=1)
