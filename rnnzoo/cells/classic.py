@@ -182,8 +182,9 @@ class SCRN(hk.RNNCore):
 
     The output is [h_t, s_t], the state the pair (h, s), of H units together: in the authors' own words
     one hidden layer with a constrained recurrent matrix. Their y_t = f(U h_t + V s_t) is the model's
-    readout of both. There are no biases, as in the paper. alpha is a constant there, 0.95; with
-    `learned=True` it is a number for each context unit, the sigmoid of a parameter.
+    readout of both. There are no biases, as in the paper and in the authors' program, which however
+    reads s_{t-1} for s_t in h_t. alpha is a constant in the paper, 0.95; with `learned=True` it is a
+    number for each context unit, the sigmoid of a parameter.
 
     torchrecurrent has as many context as hidden units, a trained scalar alpha without bounds, biases,
     and the readout with a tanh inside the cell; it feeds that back in the place of h_{t-1}.

@@ -143,8 +143,9 @@ class IntersectionRNN(Cell):
     The output is y_t, the state h_t. y_t mixes with the input, which has to be of its size: an input of
     another size is first made P x_t + p, which stands for x_t in all equations (as in the lowest layer
     of the authors' TensorFlow cell; torchrecurrent refuses it). `forget_bias` is only what b_{gy} and
-    b_{gh} start from, where TensorFlow adds it at every step. The gates are stored side by side as
-    (y, h, g^y, g^h), torchrecurrent's order; TensorFlow's is the reverse.
+    b_{gh} start from, where the paper and TensorFlow add it at every step, and the paper has one for
+    each of the two. The gates are stored side by side as (y, h, g^y, g^h), torchrecurrent's order;
+    TensorFlow has (g^h, h, g^y, y).
     """
 
     def __init__(
