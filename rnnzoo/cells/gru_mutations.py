@@ -18,8 +18,9 @@ class MUT1(Cell):
         h_t = z_t \odot \tanh(\tanh(x_t) + W_h (r_t \odot h_{t-1}) + b_h) + (1 - z_t) \odot h_{t-1}
 
     The output is the new state h_t. The candidate adds the input to the state as it is, which takes an
-    input of H features; one of any other size is first made so, as P x_t. torchrecurrent always
-    has that matrix, with a bias inside the inner tanh, and second biases of the rest.
+    input of H features; one of any other size is first made so, as P x_t. Keras (2015, as JZS1) has
+    that matrix for H features too, starting from the identity; torchrecurrent always has it, with a
+    bias inside the inner tanh, and second biases of the rest.
     """
 
     def __init__(self, hidden_size: int, initializer="orthogonal", name: str | None = None):

@@ -84,7 +84,8 @@ class RetNet(MatrixCell):
     paper's code does (with neighbours as the pairs, which is a matter of the features' order), gives
     the same outputs. `rotation=False` leaves R out. The paper's values are twice as wide as its
     output, where here both are H; `W_qkvg` holds the matrices side by side. What the paper divides
-    the scores by, without effect before a norm but for its epsilon, is left out.
+    the scores by, without effect before a norm but for its epsilon, is left out. The authors' code
+    has come to an RMS norm.
     """
 
     def __init__(
@@ -215,7 +216,9 @@ class HGRN2(MatrixCell):
     so that forgetting more is writing more. The output is y_t = W_o RMSNorm(o_t), the norm over the
     heads together, the state S. The lower bound of f_t, here a number, is learned in the paper for
     all layers together, zero for the lowest and larger the higher the layer. Keys are as large as
-    values. `W_gfi` holds the matrices side by side.
+    values. The activations and the norm are those of flash-linear-attention; the authors' package
+    hgru2-pytorch has i = swish, g = sigmoid, a LayerNorm, and biases. `W_gfi` holds the matrices
+    side by side.
     """
 
     def __init__(
