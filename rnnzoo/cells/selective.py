@@ -1,1 +1,150 @@
 """Selective state-space cells."""
+
+import math
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+
+from rnnzoo.cells.base import linear_scan
+from rnnzoo.registry import register
+
+
+class ShortConvolution(hk.Module):
+    r"""A causal convolution over the last few inputs, each channel by itself.
+
+    .. math:: y_t = \sum_{j=0}^{k-1} w_j \odot x_{t-k+1+j} + b
+
+    What it carries from step to step are the k - 1 inputs before this one, the oldest first, each an
+    array of its own: the unroller then sees that they are only passed on.
+    """
+
+    def __init__(self, width: int, with_bias: bool = False, name: str | None = None):
+        """Makes a convolution of k = `width` inputs, with the bias b or without."""
+        super().__init__(name=name)
+        self.width, self.with_bias = width, with_bias
+
+    def initial_state(self, shape: tuple[int, ...]) -> tuple[jax.Array, ...]:
+        """Zeros in place of the k - 1 inputs before the first, each of the given shape."""
+        return (jnp.zeros(shape),) * (self.width - 1)
+
+    def __call__(self, x, last):
+        """One step: x of shape [..., C] and the inputs before it to y and the next step's."""
+        window = (*last, x)
+        return self._weighted_sum(window), window[1:]
+
+    def parallel(self, xs, last):
+        """All time steps at once: xs of shape [T, ..., C]."""
+        T = len(xs)
+        padded = jnp.concatenate([jnp.stack(last), xs]) if last else xs
+        return self._weighted_sum([padded[j : j + T] for j in range(self.width)]), tuple(padded[T:])
+
+    def _weighted_sum(self, window):
+        shape, dtype = window[-1].shape[-1:], window[-1].dtype
+        init = hk.initializers.RandomUniform(-(self.width**-0.5), self.width**-0.5)  # torch's
+        w = hk.get_parameter("w", (self.width, *shape), dtype, init)
+        y = sum(w_j * x for w_j, x in zip(w, window, strict=True))
+        return y + hk.get_parameter("b", shape, dtype, init) if self.with_bias else y
+
+
+def inverse_softplus_of_time_steps(shape, dtype) -> jax.Array:
+    """The initial bias of a softplus that gives time steps between 0.001 and 0.1, log-uniformly."""
+    log_dt = hk.initializers.RandomUniform(math.log(1e-3), math.log(1e-1))(shape, jnp.float32)
+    dt = jnp.exp(log_dt)
+    return (dt + jnp.log(-jnp.expm1(-dt))).astype(dtype)
+
+
+@register("mamba", family="state_space", cites="gu2023mamba", linear=True)
+class Mamba(hk.RNNCore):
+    r"""Mamba: a diagonal state-space model (S6) whose time step, input and output depend on the input.
+
+    .. math::
+        (u_t, z_t) = W_{in} x_t \\
+        v_t = \mathrm{silu}\left(\textstyle\sum_{j=0}^{3} w_j \odot u_{t-3+j} + b\right) \\
+        (r_t, B_t, C_t) = W_x v_t \\
+        \Delta_t = \mathrm{softplus}(W_\Delta r_t + b_\Delta) \\
+        h_t = \exp(\Delta_t A) \odot h_{t-1} + (\Delta_t \odot v_t) B_t^T,
+            \quad A = -\exp(A_{log}) \\
+        y_t = h_t C_t + D \odot v_t \\
+        o_t = W_{out} (y_t \odot \mathrm{silu}(z_t))
+
+    The output is o_t, the state the pair (the three u before this one, h), with h of shape
+    [batch, E, N] for E = expand * H channels of N numbers each. It is the paper's whole block without
+    the norm and the residual around it. The paper's equation 4 discretises A and B by zero-order hold;
+    its code, and so this cell, takes the simpler Delta B. The bottleneck r has ceil(H / 16) numbers.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        state_size: int = 16,
+        expand: int = 2,
+        convolution: int = 4,
+        name: str | None = None,
+    ):
+        """Makes the cell.
+
+        Args:
+          hidden_size: H, the size of the output.
+          state_size: N, how many numbers each channel keeps.
+          expand: how many channels there are for each output.
+          convolution: how many inputs the causal convolution sees; 1 is none but a factor.
+          name: Haiku's module name.
+        """
+        super().__init__(name=name)
+        self.state_size, self.channels = state_size, expand * hidden_size
+        self.rank = math.ceil(hidden_size / 16)
+        self.W_in = hk.Linear(2 * self.channels, with_bias=False, name="W_in")
+        self.conv = ShortConvolution(convolution, with_bias=True, name="conv")
+        self.W_x = hk.Linear(self.rank + 2 * state_size, with_bias=False, name="W_x")
+        self.W_dt = hk.Linear(
+            self.channels,
+            w_init=hk.initializers.RandomUniform(-(self.rank**-0.5), self.rank**-0.5),
+            b_init=inverse_softplus_of_time_steps,
+            name="W_dt",
+        )
+        self.W_out = hk.Linear(hidden_size, with_bias=False, name="W_out")
+
+    def __call__(self, x, state):
+        """One step: x of shape [..., D] and the state to the output, [..., H], and the new state."""
+        last, h = state
+        u, z = jnp.split(self.W_in(x), 2, axis=-1)
+        v, last = self.conv(u, last)
+        v = jax.nn.silu(v)
+        a, b, C = self._coefficients(v)
+        h = a * h + b
+        return self._readout(h, C, v, z), (last, h)
+
+    def parallel(self, xs, state):
+        """All time steps at once: xs of shape [T, ..., D] to the outputs and the last state."""
+        last, h = state
+        u, z = jnp.split(self.W_in(xs), 2, axis=-1)
+        v, last = self.conv.parallel(u, last)
+        v = jax.nn.silu(v)
+        a, b, C = self._coefficients(v)
+        hs = linear_scan(a, b, h)
+        return self._readout(hs, C, v, z), (last, hs[-1])
+
+    def _coefficients(self, v):
+        """exp(Delta A) and Delta B v, of shape [..., E, N], and C, of shape [..., N]."""
+        N = self.state_size
+        r, B, C = jnp.split(self.W_x(v), [self.rank, self.rank + N], axis=-1)
+        dt = jax.nn.softplus(self.W_dt(r))
+        A_log = hk.get_parameter("A_log", (self.channels, N), v.dtype, _log_of_1_to_N)
+        a = jnp.exp(-jnp.exp(A_log) * dt[..., None])
+        return a, (dt * v)[..., None] * B[..., None, :], C
+
+    def _readout(self, h, C, v, z):
+        D = hk.get_parameter("D", (self.channels,), v.dtype, jnp.ones)
+        y = jnp.einsum("...en,...n->...e", h, C) + D * v
+        return self.W_out(y * jax.nn.silu(z))
+
+    def initial_state(self, batch_size: int | None):
+        """Zeros, with a leading axis of `batch_size` or without."""
+        batch = () if batch_size is None else (batch_size,)
+        h = jnp.zeros((*batch, self.channels, self.state_size))
+        return self.conv.initial_state((*batch, self.channels)), h
+
+
+def _log_of_1_to_N(shape, dtype):
+    return jnp.broadcast_to(jnp.log(jnp.arange(1, shape[-1] + 1, dtype=dtype)), shape)
