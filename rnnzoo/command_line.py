@@ -19,12 +19,13 @@ Trains a recurrent network to write, character by character, and lets it.
   python -m rnnzoo.main --config.cell.name=lstm --config.corpus.path=my.txt
   python -m rnnzoo.main --mode=sample --workdir=runs/santa-elman --config.sample.prompt=Santa
   python -m rnnzoo.main --mode=evaluate --workdir=runs/santa-elman
-  python -m rnnzoo.main --mode=cells                      list every cell
+  python -m rnnzoo.main --mode=reproduce --workdir=runs/santa-elman     train again and compare
+  python -m rnnzoo.main --mode=cells                                    list every cell
 
 Flags:
 """
 
-MODES = ("train", "sample", "evaluate", "cells")
+MODES = ("train", "sample", "evaluate", "cells", "reproduce")
 PARTS = ("train", "validation", "test")
 _OVERRIDE = re.compile(r"-{1,2}(no)?config\.(?P<key>.*)", re.DOTALL)
 

@@ -4,8 +4,6 @@ import shlex
 import sys
 
 from absl import app, logging
-from rich.console import Console
-from rich.table import Table
 
 from rnnzoo import command_line, registry, runs, sampler, session
 from rnnzoo import config as configs
@@ -53,13 +51,19 @@ def cells(arguments: Arguments) -> None:
     """Lists every registered cell."""
     for module in arguments.cell_modules:
         registry.load_module(module)
-    console = Console()
-    table = Table("cell", "family", "from", "", box=None, pad_edge=False)
-    for name in registry.names():
-        entry = registry.entry(name)
-        table.add_row(name, entry.family, entry.cites or "", entry.summary)
-    console.print(table)
-    console.print(f"{table.row_count} cells; python -m rnnzoo.certify NAME checks one")
+    entries = [registry.entry(name) for name in registry.names()]
+    width = max(len(entry.name) for entry in entries)
+    for family in sorted({entry.family for entry in entries}):
+        print(f"{family.replace('_', ' ')}:")
+        for entry in entries:
+            if entry.family == family:
+                print(f"  {entry.name:{width}}  {entry.summary}")
+    print(f"{len(entries)} cells; python -m rnnzoo.certify NAME checks one")
+
+
+def reproduce(arguments: Arguments) -> None:
+    """Trains a run again and compares."""
+    print(session.reproduce(runs.find_folder(arguments.workdir)))
 
 
 def _open(arguments: Arguments, section: str) -> runs.Run:
@@ -71,7 +75,13 @@ def _open(arguments: Arguments, section: str) -> runs.Run:
     return run._replace(config=command_line.override(config, arguments.overrides, section))
 
 
-MODES = {"train": train, "sample": sample, "evaluate": evaluate, "cells": cells}
+MODES = {
+    "train": train,
+    "sample": sample,
+    "evaluate": evaluate,
+    "cells": cells,
+    "reproduce": reproduce,
+}
 
 
 def main(arguments: Arguments) -> None:

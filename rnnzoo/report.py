@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from rnnzoo.errors import UserError
 from rnnzoo.loss import bits_per_character
 
 METRICS, CURVES, SAMPLES = "metrics.jsonl", "curves.png", "samples.txt"
@@ -42,7 +43,7 @@ class Report:
         """Opens metrics.jsonl; the progress bar starts with the `with` block."""
         self.folder, self.epochs, self.pieces = folder, epochs, pieces
         for name in (METRICS, SAMPLES):
-            _cut(folder / name, (written or {}).get(name, 0))
+            _cut_back(folder / name, (written or {}).get(name, 0))
         lines = (folder / METRICS).read_text(encoding="utf-8").splitlines() if written else []
         self.rows: list[dict] = [json.loads(line) for line in lines]
         self._console = console or Console(highlight=False, markup=False, soft_wrap=True)
@@ -127,9 +128,14 @@ class Report:
             file.writelines(f"--- epoch {row['epoch']}\n{s}\n" for s in samples)
 
 
-def _cut(path: pathlib.Path, size: int) -> None:
-    """Shortens a file to what it was."""
-    if path.exists() and path.stat().st_size > size:
+def _cut_back(path: pathlib.Path, size: int) -> None:
+    """Cuts off what was written to a file after it had this size."""
+    found = path.stat().st_size if path.exists() else 0
+    if found < size:
+        raise UserError(
+            f"{path} is shorter than when it was saved: bring it back, or give another --workdir"
+        )
+    if found > size:
         os.truncate(path, size)
 
 

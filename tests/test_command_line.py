@@ -13,8 +13,8 @@ def overridden(*words, only=""):
 def test_flags():
     words = "--mode=sample --workdir runs/a --cell_module=a --cell_module=b.c --config=c.py"
     arguments = command_line.parse(["rnnzoo", *words.split()])
-    assert arguments == ("sample", "runs/a", "c.py", [], ["a", "b.c"], None)
-    assert command_line.parse(["rnnzoo"]) == ("train", None, None, [], [], None)
+    assert arguments == ("sample", "runs/a", "c.py", [], ["a", "b.c"], None, False)
+    assert command_line.parse(["rnnzoo"]) == ("train", None, None, [], [], None, False)
 
 
 def test_overrides_have_the_types_of_the_defaults():
@@ -65,7 +65,7 @@ def test_the_config_given_stays_as_it_is():
     "words, message",
     [
         ("--moed=sample", "there is no flag --moed: did you mean '--mode'"),
-        ("--mode=tarin", "should be one of <train|sample|evaluate|cells>"),
+        ("--mode=tarin", "should be one of <train|sample|evaluate|cells|reproduce>"),
         ("--workdir", "Missing value for flag --workdir"),
         ("trian", "'trian' belongs to no flag"),
         ("--config.cell.nmae=x", "config.cell has no key 'nmae': did you mean 'name'"),

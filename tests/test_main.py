@@ -234,10 +234,10 @@ def test_ctrl_c_saves_the_parameters(work, monkeypatch, capsys):
     with pytest.raises(SystemExit) as e:
         in_process("--config=tiny.py", "--workdir=a", "--config.train.epochs=1000")
     assert e.value.code == 130
-    line = r"rnnzoo: stopped in epoch 2 .* saved in a/checkpoints: run .* --workdir=a to go on\n"
+    line = r"rnnzoo: stopped after epoch 2; saved in a/checkpoints: run .* --workdir=a to go on\n"
     assert re.fullmatch(line, capsys.readouterr().err)
     assert signal.getsignal(signal.SIGINT) is handler
-    assert len((work / "a/metrics.jsonl").read_text().splitlines()) == 1
+    assert len((work / "a/metrics.jsonl").read_text().splitlines()) == 2
     assert runs.open_run("a").params
 
 
@@ -252,7 +252,7 @@ def test_help_reads_well(capsys):
 def test_cells_lists_every_cell(capsys):
     in_process("cells")
     out = capsys.readouterr().out
-    lines = [line.split()[0] for line in out.splitlines() if line[:1].islower()]
+    lines = [line.split()[0] for line in out.splitlines() if line.startswith("  ")]
     assert set(registry.names()) <= set(lines)
     assert f"{len(registry.names())} cells" in out
     in_process("--mode=cells")

@@ -19,7 +19,8 @@ class DeltaCell(hk.RNNCore):
         super().__init__(name=name)
         if heads < 1 or hidden_size % heads:
             raise UserError(
-                f"{type(self).__name__}: {heads} heads do not share out {hidden_size} units: give a divisor of these"
+                f"{type(self).__name__}: {heads} heads do not share out {hidden_size} units: "
+                "give a divisor of these"
             )
         self.hidden_size, self.heads = hidden_size, heads
         self.d_v = hidden_size // heads
