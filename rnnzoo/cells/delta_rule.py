@@ -190,8 +190,9 @@ class TTT(DeltaCell):
     [batch, heads, d, d], so that zeros stand for the learned W_0. Without the layer norm LN and its
     residual this would be DeltaNet with unnormalised keys; with them it is not linear in W. Each step
     is a mini-batch of its own, where the paper takes 16 for speed. The authors' code takes half the
-    squared error, divides eta by d and adds a bias to W; `learning_rate` = 1 / (2d) gives its step. Its
-    convolutions, gate, second norm and output projection belong to the block around this rule.
+    squared error, divides eta by d and adds a bias to W; `learning_rate` = 1 / (2d) gives its step. It
+    adds 1e-6 to the variance in LN, this cell 1e-5. Its convolutions, gate, second norm and output
+    projection belong to the block around this rule.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ def _softplus(a):
 
 
 def _to_unit_length(a):
-    return a / np.sqrt(np.sum(a**2, axis=1, keepdims=True) + 1e-6)
+    return a / np.sqrt(np.sum(a**2, axis=1, keepdims=True))
 
 
 def _rms_norm(a, scale):
@@ -73,9 +73,8 @@ def gated_deltanet(p, x, state):
     outputs, states = [], []
     for n in range(heads):
         q_n, k_n = _to_unit_length(q[n]), _to_unit_length(k[n])
-        alpha_n, beta_n = alpha[:, n, None, None], beta[:, n, None, None]
-        erase = np.eye(k_n.shape[1]) - beta_n * _outer(k_n, k_n)
-        S_n = alpha_n * erase @ S[:, n] + beta_n * _outer(k_n, v[n])
+        S_n = alpha[:, n, None, None] * S[:, n]
+        S_n = S_n + _outer(k_n, beta[:, n : n + 1] * (v[n] - _read(S_n, k_n)))
         outputs.append(_rms_norm(_read(S_n, q_n), p["norm/scale"]) * gate[n])
         states.append(S_n)
     output = np.concatenate(outputs, axis=1) @ p["W_o/w"]
@@ -105,13 +104,13 @@ def rwkv7(p, x, state):
     for n in range(heads):
         own = slice(n * H // heads, (n + 1) * H // heads)
         r_n, k_n, v_n, a_n = r[:, own], k[:, own], v[:, own], a[:, own]
-        kappa_n = kappa[:, own] / np.sqrt(np.sum(kappa[:, own] ** 2, axis=1, keepdims=True))
+        kappa_n = _to_unit_length(kappa[:, own])
         S_n = (
             w[:, own, None] * S[:, n]
             - _outer(a_n * kappa_n, _read(S[:, n], kappa_n))
             + _outer(k_n, v_n)
         )
-        y = _layer_norm(_read(S_n, r_n), p["gain"][own], p["b"][own], 64e-5)
+        y = _layer_norm(_read(S_n, r_n), p["gain"][own], p["b"][own], 1e-5 * H / heads)
         bonus = np.sum(r_n * p["rho"][n] * k_n, axis=1, keepdims=True)
         outputs.append(y + bonus * v_n)
         states.append(S_n)
@@ -132,7 +131,7 @@ def ttt(p, x, moved):
         gamma, b, eta_n = p["gamma"][n], p["b"][n], eta[:, n, None, None]
 
         def f(a, W, gamma=gamma, b=b):
-            return a + _layer_norm(_read(W, a), gamma, b, 1e-6)
+            return a + _layer_norm(_read(W, a), gamma, b, 1e-5)
 
         def loss(W, n=n, f=f):
             return np.sum((f(k[n], W) - v[n]) ** 2)
