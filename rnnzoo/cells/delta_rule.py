@@ -65,7 +65,7 @@ class DeltaNet(DeltaCell):
         key_size: int | None = None,
         convolution: int = 0,
         allow_negative_eigenvalues: bool = False,
-        name: str | None = None,
+        name: str = "deltanet",
     ):
         """Makes the cell.
 
@@ -154,7 +154,7 @@ class GatedDeltaNet(DeltaNet):
         key_size: int | None = None,
         convolution: int = 4,
         allow_negative_eigenvalues: bool = False,
-        name: str | None = None,
+        name: str = "gated_deltanet",
     ):
         """Makes the cell; the arguments are those of `DeltaNet`."""
         super().__init__(

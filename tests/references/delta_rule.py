@@ -90,7 +90,7 @@ def rwkv7(p, x, state):
     matrices = np.split(p["W"], cuts, axis=1)
     befores = np.split(before, cuts, axis=1)
     mixtures, nexts = [], []
-    for mu, matrix, shifted in zip(p["mu"], matrices, befores, strict=True):
+    for mu, matrix, shifted in zip(p["mu"].T, matrices, befores, strict=True):
         mixtures.append(((1 - mu) * x) @ matrix + shifted)  # lerp(x_t, x_{t-1}, mu), projected
         nexts.append((mu * x) @ matrix)
     r, k, v, d, a, g = mixtures
