@@ -82,7 +82,7 @@ def cells(
     for name in names:
         if possible is not None and name not in possible:
             raise UserError(
-                f"--cells={name}: the peer lacks that cell: {did_you_mean(name, possible)}"
+                f"--cells={name}: this benchmark cannot run it: {did_you_mean(name, possible)}"
             )
     return names
 

@@ -12,6 +12,7 @@ the one before. Nothing that is read is ever run as code.
 
 import concurrent.futures
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -27,6 +28,7 @@ import orbax.checkpoint as ocp
 from rnnzoo.errors import UserError
 
 NOTES, CHECKSUMS, UNFINISHED = "notes.json", "checksums.json", ".unfinished"
+OVERHEAD_BYTES = 64 * 1024  # of orbax's own files
 Trees = Mapping[str, Any]
 
 
@@ -151,6 +153,7 @@ class Series:
         unfinished = final.with_name(final.name + UNFINISHED)
         unfinished.mkdir(parents=True, exist_ok=True)
         try:
+            _check_room(unfinished, trees)
             with ocp.StandardCheckpointer() as checkpointer:
                 for name, tree in trees.items():
                     checkpointer.save(unfinished / name, tree, force=True)
@@ -166,6 +169,13 @@ class Series:
             raise
         for old in sorted(self._finished())[: -self.keep]:
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _check_room(folder: pathlib.Path, trees: Trees) -> None:
+    """Raises the system's own error before a disk is full, in the middle of which orbax prints a lot."""
+    needed = OVERHEAD_BYTES + sum(a.nbytes for a in jax.tree.leaves(trees))
+    if shutil.disk_usage(folder).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _to_disk(folder: pathlib.Path) -> None:

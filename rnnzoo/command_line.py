@@ -102,7 +102,7 @@ def parse(argv: list[str]) -> Arguments:
     overrides, others = _take_overrides(argv[1:])
     try:
         rest = own([argv[0], *others], known_only=True)[1:]
-        words = flags.FLAGS([argv[0], "--verbosity=-1", *rest])[1:]  # warnings, no chatter
+        words = flags.FLAGS([argv[0], "--verbosity=-3", *rest])[1:]  # orbax would print tracebacks
     except flags.UnrecognizedFlagError as e:
         known = [f"--{name}" for name in own]
         flag = f"--{e.flagname}"

@@ -3,10 +3,11 @@
 import shlex
 import sys
 
-from absl import app, logging
+from absl import app
 
 from rnnzoo import command_line, registry, runs, sampler, session
 from rnnzoo import config as configs
+from rnnzoo import reproduce as reproduction
 from rnnzoo.command_line import Arguments
 from rnnzoo.errors import one_line_errors
 from rnnzoo.host_memory import keep_freed_memory
@@ -63,7 +64,7 @@ def cells(arguments: Arguments) -> None:
 
 def reproduce(arguments: Arguments) -> None:
     """Trains a run again and compares."""
-    print(session.reproduce(runs.find_folder(arguments.workdir)))
+    print(reproduction.reproduce(runs.find_folder(arguments.workdir)))
 
 
 def _open(arguments: Arguments, section: str) -> runs.Run:
@@ -101,7 +102,6 @@ def parse(argv: list[str]) -> Arguments:
 
 def run() -> None:
     """The console script."""
-    logging.set_verbosity(logging.WARNING)  # JAX tells which devices it does not find
     keep_freed_memory()
     app.run(main, flags_parser=parse)
 

@@ -63,6 +63,7 @@ def language_model(
 
         if hasattr(core, "parallel"):
             step.parallel = lambda ids, state: core.parallel(embed(ids), state)
+            step.prefers_parallel = getattr(core, "prefers_parallel", False)
 
         def apply(ids, state):
             h, state = unroll(step, ids, state, strategy=strategy)

@@ -156,7 +156,30 @@ def make(
         part if isinstance(part, hk.RNNCore) else _make_one(part, hidden_size, options)
         for part in parts * layers
     ]
-    return cores[0] if len(cores) == 1 else hk.DeepRNN(cores)
+    return cores[0] if len(cores) == 1 else Stack(cores)
+
+
+class Stack(hk.DeepRNN):
+    """Cores one above the other, which compute all time steps at once if each of them can."""
+
+    @property
+    def parallel(self):
+        """(xs [T, ...], states) -> (outputs, last states), a layer after the other."""
+        ways = [core.parallel for core in self.layers]
+
+        def parallel(xs, states):
+            last = []
+            for way, state in zip(ways, states, strict=True):
+                xs, state = way(xs, state)
+                last.append(state)
+            return xs, tuple(last)
+
+        return parallel
+
+    @property
+    def prefers_parallel(self) -> bool:
+        """Whether every layer does so on a CPU too."""
+        return all(getattr(core, "prefers_parallel", False) for core in self.layers)
 
 
 def _make_one(name: str, hidden_size: int, options: dict) -> hk.RNNCore:

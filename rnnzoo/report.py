@@ -1,5 +1,6 @@
 """What a person sees of a training: log lines, a progress bar, metrics.jsonl and the curves."""
 
+import contextlib
 import json
 import math
 import os
@@ -68,9 +69,11 @@ class Report:
     def __exit__(self, *error):
         """Takes the progress bar away and draws the curves."""
         self._progress.stop()
-        self._metrics.close()
-        if self.rows:
-            draw_curves(self.rows, self.folder / CURVES)
+        # What ended the training, such as a full disk, is not to be hidden by what it ends here.
+        with contextlib.suppress(OSError) if error[0] else contextlib.nullcontext():
+            self._metrics.close()
+            if self.rows:
+                draw_curves(self.rows, self.folder / CURVES)
 
     def written(self) -> dict[str, int]:
         """The sizes in bytes of the files that grow, for a report that goes on from here."""

@@ -11,7 +11,6 @@ import json
 import math
 import pathlib
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +27,7 @@ from rnnzoo.checkpoint import Saved, Series
 from rnnzoo.devices import make_cpu_devices
 from rnnzoo.errors import UserError, about
 from rnnzoo.evaluate import evaluate
-from rnnzoo.report import METRICS, Report, versions
+from rnnzoo.report import Report, versions
 from rnnzoo.runs import BEST, CHECKPOINTS, CONFIG, PROVENANCE, VOCABULARY
 from rnnzoo.train import Trainer, TrainState, source
 from rnnzoo.vocabulary import Vocabulary
@@ -143,52 +142,17 @@ def train(
     origin = folder = pathlib.Path(workdir) if resumed else None
     if not resumed or fork:
         folder = runs.new_folder(workdir, f"{job.text.split(':')[0]}-{config.cell.name}", fork)
-    with _locked(folder), Series(folder / CHECKPOINTS, config.train.keep) as checkpoints:
+    with (
+        _writing(folder),
+        _locked(folder),
+        Series(folder / CHECKPOINTS, config.train.keep) as checkpoints,
+    ):
         if not resumed or fork:
             configs.save(config, folder / CONFIG)
             job.vocabulary.save(folder / VOCABULARY)
             _save_provenance(job, folder / PROVENANCE)
         _Session(job, folder, checkpoints).run(origin)
     return folder
-
-
-def reproduce(workdir: str | pathlib.Path) -> str:
-    """Trains a run once more from its beginning, in a folder of its own, and compares the two.
-
-    Args:
-      workdir: the run's folder; it stays as it is.
-
-    Returns:
-      A line that says that they are the same.
-
-    Raises:
-      UserError: they differ, with the first difference; the run is not complete or not readable.
-    """
-    before = runs.open_run(workdir)
-    if _newest_notes(before.folder)["epoch"] <= before.config.train.epochs:
-        raise UserError(f"{str(workdir)!r} is not complete: train there to its end first")
-    with tempfile.TemporaryDirectory(prefix=f"{before.folder.name}-again-") as folder:
-        again = train(before.config, pathlib.Path(folder) / "run")
-        rows = [_losses(f) for f in (before.folder, again)]
-        for one, other in zip(*rows, strict=True):
-            if one != other:
-                raise UserError(f"epoch {one['epoch']} differs: {one} before, {other} now")
-        after = runs.open_run(again)
-        same = jax.tree.map(lambda a, b: bool(np.all(a == b)), before.params, after.params)
-    if not all(jax.tree.leaves(same)):
-        raise UserError("the losses are the same, the parameters differ")
-    return f"reproduced: {len(rows[0])} epochs, the same losses and parameters to the bit"
-
-
-def _newest_notes(folder: pathlib.Path) -> dict:
-    found = Series(folder / CHECKPOINTS, 1).newest()
-    return found.notes if found else {"epoch": 0}
-
-
-def _losses(folder: pathlib.Path) -> list[dict]:
-    """The rows of metrics.jsonl without the training's speed."""
-    lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
-    return [{k: v for k, v in json.loads(x).items() if k != "chars_per_second"} for x in lines]
 
 
 class Stopped(KeyboardInterrupt):
@@ -368,6 +332,17 @@ def _save_provenance(job: Job, path: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
+def _writing(folder: pathlib.Path) -> Iterator[None]:
+    """Says in one line that the folder cannot be written, be it full or forbidden."""
+    try:
+        yield
+    except OSError as e:
+        raise UserError(
+            f"workdir {str(folder)!r} cannot be written: {e.strerror}; mend that, and run again to go on"
+        ) from e
+
+
+@contextlib.contextmanager
 def _locked(folder: pathlib.Path) -> Iterator[None]:
     """Holds the folder for this process; the system lets go of it when the process dies."""
     try:
@@ -377,8 +352,6 @@ def _locked(folder: pathlib.Path) -> Iterator[None]:
         raise UserError(
             f"another process trains in {str(folder)!r}: wait for it, or give another --workdir"
         ) from e
-    except PermissionError as e:
-        raise UserError(f"workdir {str(folder)!r} cannot be written: {e.strerror}") from e
 
 
 @contextlib.contextmanager

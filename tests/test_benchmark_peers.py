@@ -142,7 +142,7 @@ def test_peers_that_are_not_installed_are_left_out(monkeypatch, capsys):
 
 def test_cells_that_the_peer_lacks():
     assert settings.cells(["all"], ["gru"], ["gru"]) == ["gru"]
-    with pytest.raises(UserError, match="--cells=elman: the peer lacks that cell: known: gru"):
+    with pytest.raises(UserError, match="--cells=elman: this benchmark cannot run it: known: gru"):
         settings.cells(["elman"], ["gru"], ["gru"])
 
 

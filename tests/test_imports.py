@@ -18,6 +18,7 @@ LAYERS = [
     {"config"},
     {"runs", "command_line"},
     {"session"},
+    {"reproduce"},
     {"main", "certify"},
 ]
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}

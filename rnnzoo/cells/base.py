@@ -94,9 +94,11 @@ def linear_scan(a: jax.Array, b: jax.Array, h: jax.Array) -> jax.Array:
         (a_1, b_1), (a_2, b_2) = first, second
         return a_1 * a_2, a_2 * b_1 + b_2
 
-    a, b = jnp.broadcast_to(a, b.shape).astype(h.dtype), b.astype(h.dtype)
+    # In the wider type of the two: in bfloat16 a decay of 0.999 would be 1.
+    wide = jnp.promote_types(a.dtype, h.dtype)
+    a, b = jnp.broadcast_to(a, b.shape).astype(wide), b.astype(wide)
     _, hs = jax.lax.associative_scan(then, (a, b.at[0].add(a[0] * h)))
-    return hs
+    return hs.astype(h.dtype)
 
 
 def find_activation(name: str | Callable) -> Callable:

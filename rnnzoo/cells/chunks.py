@@ -31,11 +31,17 @@ def step(q, k, v, log_decay, S, *, previous: bool = False):
       previous: read S_{t-1} instead of S_t.
 
     Returns:
-      The outputs o, [..., heads, d_v], and the new states.
+      The outputs o, [..., heads, d_v], and the new states. What is computed is float32 at least, the
+      outputs stay so, for the norm that follows; the states come in their own dtype.
     """
+    q, k, v, log_decay = (a.astype(_wide(a)) for a in (q, k, v, log_decay))
     new_S = jnp.exp(log_decay)[..., None] * S + k[..., :, None] * v[..., None, :]
     o = jnp.sum(q[..., None] * (S if previous else new_S), axis=-2)
-    return o.astype(v.dtype), new_S.astype(S.dtype)
+    return o, new_S.astype(S.dtype)
+
+
+def _wide(a):
+    return jnp.promote_types(a.dtype, jnp.float32)
 
 
 def chunked(q, k, v, log_decay, S, *, previous: bool = False, size: int | None = None):
@@ -62,10 +68,9 @@ def chunked(q, k, v, log_decay, S, *, previous: bool = False, size: int | None =
       size: C, the steps of a chunk; 64 for one decay per head, 16 for one per key feature.
 
     Returns:
-      The outputs o, [T, ..., heads, d_v], and the states after the last step.
+      The outputs o, [T, ..., heads, d_v], and the states after the last step, as of `step`.
     """
-    T, out_dtype = len(v), v.dtype
-    dtype = jnp.promote_types(S.dtype, jnp.float32)  # sums of logarithms need it
+    T, dtype = len(v), _wide(S)
     C = min(T, size or (64 if log_decay.shape[-1] == 1 else 16))
 
     def cut(a):
@@ -81,6 +86,8 @@ def chunked(q, k, v, log_decay, S, *, previous: bool = False, size: int | None =
     if previous:
         log_b_q = jnp.pad(log_b[..., :-1, :], [(0, 0)] * (log_b.ndim - 2) + [(1, 0), (0, 0)])
 
+    read = jnp.tri(C, k=-1 if previous else 0, dtype=bool)
+
     log_b_C = log_b[..., -1:, :]
     written = _transpose(k * jnp.exp(log_b_C - log_b)) @ v
     kept = _transpose(jnp.exp(log_b_C))
@@ -90,18 +97,16 @@ def chunked(q, k, v, log_decay, S, *, previous: bool = False, size: int | None =
         return kept * S + written, S
 
     last_S, S_0 = jax.lax.scan(over_chunks, S.astype(dtype), (kept, written))
-    o = (q * jnp.exp(log_b_q)) @ S_0 + _scores(q, k, log_b_q, log_b, previous) @ v
+    o = (q * jnp.exp(log_b_q)) @ S_0 + _scores(q, k, log_b_q, log_b, read) @ v
     o = jnp.moveaxis(o, -2, 1).reshape(-1, *o.shape[1:-2], o.shape[-1])[:T]
-    return o.astype(out_dtype), last_S.astype(S.dtype)
+    return o, last_S.astype(S.dtype)
 
 
 @jax.checkpoint
-def _scores(q, k, log_b_q, log_b, previous):
+def _scores(q, k, log_b_q, log_b, read):
     """How much each step of a chunk, [..., C, d_k], reads of each step of it: [..., C, C]."""
-    C = q.shape[-2]
-    earlier = jnp.arange(C)[:, None] >= jnp.arange(C) + jnp.where(previous, 1, 0)
     quotient = log_b_q[..., :, None, :] - log_b[..., None, :, :]
-    quotient = jnp.exp(jnp.where(earlier[..., None], quotient, -jnp.inf))
+    quotient = jnp.exp(jnp.where(read[..., None], quotient, -jnp.inf))
     if quotient.shape[-1] == 1:
         return (q @ _transpose(k)) * quotient[..., 0]
     return jnp.sum(q[..., :, None, :] * k[..., None, :, :] * quotient, axis=-1)
@@ -123,6 +128,8 @@ class MatrixCell(hk.RNNCore):
     `chunked` with a leading time axis on everything but the state. It makes its layers in `__init__`,
     so that their parameters have the same names in both.
     """
+
+    prefers_parallel = True
 
     def __init__(self, hidden_size: int, heads: int, key_size: int | None, name: str | None):
         """Makes a cell of `hidden_size` units in `heads` heads; `key_size` is d_k, d_v for None."""
@@ -187,14 +194,14 @@ class HeadNorm(hk.Module):
         super().__init__(name=name)
         self.mean, self.scale, self.offset, self.eps = mean, scale, offset, eps
 
-    def __call__(self, o):
-        """The normalised heads side by side: [..., heads, d] to [..., heads * d]."""
+    def __call__(self, o, dtype):
+        """The normalised heads side by side, [..., heads, d] to [..., heads * d], in that dtype."""
         if self.mean:
             o = o - jnp.mean(o, axis=-1, keepdims=True)
         size = jax.lax.stop_gradient(jnp.maximum(jnp.max(jnp.abs(o), -1, keepdims=True), 1))
         o = o / size  # the size cancels out
         o = o * jax.lax.rsqrt(jnp.mean(jnp.square(o), -1, keepdims=True) + self.eps / size / size)
-        o = flat(o)
+        o = flat(o).astype(dtype)
         if self.scale:
             o = o * hk.get_parameter("scale", o.shape[-1:], o.dtype, jnp.ones)
         if self.offset:

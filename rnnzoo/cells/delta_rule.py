@@ -58,6 +58,8 @@ class DeltaNet(DeltaCell):
     transform.
     """
 
+    prefers_parallel = True
+
     def __init__(
         self,
         hidden_size: int,

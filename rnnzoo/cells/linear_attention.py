@@ -56,7 +56,8 @@ class LinearAttention(MatrixCell):
         q, k, v = self.split(self.W_qkv(x), *self.sizes)
         q, k = jax.nn.elu(q) + 1, jax.nn.elu(k) + 1
         o, S = recur(q, k, _with_one(v), jnp.zeros_like(k[..., :1]), S)
-        return self.W_o(flat(o[..., :-1] / jnp.maximum(o[..., -1:], 1e-6))), S
+        o = flat(o[..., :-1] / jnp.maximum(o[..., -1:], 1e-6))
+        return self.W_o(o.astype(x.dtype)), S
 
     def initial_state(self, batch_size: int | None):
         """Zeros, of shape [batch_size, heads, d_k, d_v + 1]."""
@@ -82,8 +83,8 @@ class RetNet(MatrixCell):
     So the state, S alone, needs no count of the steps; to turn q_t and k_t by t angles each, as the
     paper's code does (with neighbours as the pairs, which is a matter of the features' order), gives
     the same outputs. `rotation=False` leaves R out. The paper's values are twice as wide as its
-    output, where here both are H; `W_qkvg` holds the matrices side by side. The factors that the
-    paper's code divides by, without effect before the norm but for its epsilon, are left out.
+    output, where here both are H; `W_qkvg` holds the matrices side by side. What the paper divides
+    the scores by, without effect before a norm but for its epsilon, is left out.
     """
 
     def __init__(
@@ -122,26 +123,19 @@ class RetNet(MatrixCell):
         """As `MatrixCell.run`."""
         q, k, v, g = self.split(self.W_qkvg(x), *self.sizes)
         q = q / math.sqrt(self.key_size)
-        log_decay = jnp.array(
-            [[math.log1p(-(2.0 ** (-5 - i)))] for i in range(self.heads)], q.dtype
-        )
-        log_decay = jnp.broadcast_to(log_decay, (*q.shape[:-1], 1))
-        if (
-            self.rotation
-        ):  # S only decays where the axes turn along, by t angles since the first step
-            t = (
-                1.0
-                if q.ndim < S.ndim
-                else jnp.arange(1.0, len(q) + 1).reshape(-1, *[1] * (S.ndim - 1))
-            )
-            angle = t * 10000.0 ** -jnp.linspace(0, 1, self.key_size // 2)
-            q, k = _turned(q, angle), _turned(k, angle)
+        decays = [math.log1p(-(2.0 ** (-5 - i))) for i in range(self.heads)]
+        log_decay = jnp.broadcast_to(jnp.array(decays, q.dtype)[:, None], (*q.shape[:-1], 1))
+        if not self.rotation:
             o, S = recur(q, k, v, log_decay, S)
-            back = -(angle if q.ndim < S.ndim else angle[-1])
-            S = jnp.swapaxes(_turned(jnp.swapaxes(S, -1, -2), back[..., None, :]), -1, -2)
-        else:
-            o, S = recur(q, k, v, log_decay, S)
-        return self.W_o(jax.nn.silu(flat(g)) * self.norm(o)), S
+        else:  # seen from axes that have turned along, t angles since the first step, S only decays
+            t = jnp.arange(1.0, 2.0 if q.ndim < S.ndim else len(q) + 1.0)
+            angle = t[:, None] * 10000.0 ** -jnp.linspace(0, 1, self.key_size // 2)
+            now = angle[-1]
+            if q.ndim == S.ndim:
+                angle = angle.reshape(len(q), *[1] * (q.ndim - 2), -1)
+            o, S = recur(_turned(q, angle), _turned(k, angle), v, log_decay, S)
+            S = jnp.swapaxes(_turned(jnp.swapaxes(S, -1, -2), -now), -1, -2)
+        return self.W_o(jax.nn.silu(flat(g)) * self.norm(o, x.dtype)), S
 
 
 def _turned(a, angle):
@@ -205,7 +199,7 @@ class GLA(MatrixCell):
         (gate,) = self.split(self.A_2(self.A_1(x)), self.key_size)
         log_alpha = jax.nn.log_sigmoid(gate) / self.temperature
         o, S = recur(q / math.sqrt(self.key_size), k, v, log_alpha, S)
-        return self.W_o(jax.nn.silu(self.W_r(x)) * self.norm(o)), S
+        return self.W_o(jax.nn.silu(self.W_r(x)) * self.norm(o, x.dtype)), S
 
 
 @register("hgrn2", family="linear_attention", cites="qin2024hgrn2", linear=True)
@@ -256,7 +250,7 @@ class HGRN2(MatrixCell):
             log_f = jnp.logaddexp(math.log(self.lower_bound), math.log1p(-self.lower_bound) + log_f)
         written = (1 - self.lower_bound) * jax.nn.sigmoid(-f)  # 1 - f, without its cancellation
         o, S = recur(jax.nn.silu(g), written, i, log_f, S)
-        return self.W_o(self.norm(flat(o)[..., None, :])), S
+        return self.W_o(self.norm(flat(o)[..., None, :], x.dtype)), S
 
 
 @register("mlstm", family="linear_attention", cites="beck2024xlstm", linear=True)
@@ -305,7 +299,7 @@ class MLSTM(MatrixCell):
         self.sizes = (self.key_size, self.key_size, self.value_size, self.value_size)
         self.W_qkvo = hk.Linear(heads * sum(self.sizes), name="W_qkvo")
         self.w_if = hk.Linear(2 * heads, b_init=self._bias, name="w_if")
-        self.norm = HeadNorm(offset=False) if norm else flat
+        self.norm = HeadNorm(offset=False) if norm else None
 
     def _bias(self, shape, dtype):
         b_f = jnp.linspace(3, 6, self.heads, dtype=dtype)
@@ -315,7 +309,8 @@ class MLSTM(MatrixCell):
         """As `MatrixCell.run`."""
         C, m = state
         q, k, v, o = self.split(self.W_qkvo(x), *self.sizes)
-        i, f = self.split(self.w_if(x), 1, 1)
+        gates = self.w_if(x)
+        i, f = self.split(gates.astype(jnp.promote_types(gates.dtype, jnp.float32)), 1, 1)
         f = jax.nn.log_sigmoid(f)
         m, before = _maxima(f, i, m[..., None])
         k = k / math.sqrt(self.key_size) * jnp.exp(i - m)
@@ -326,7 +321,8 @@ class MLSTM(MatrixCell):
         bound = jnp.exp(-jnp.clip(m, 0, 30))
         h = h[..., :-1] * scale / jnp.maximum(jnp.abs(h[..., -1:]) * scale, bound)
         last_m = m if m.ndim < C.ndim else m[-1]
-        return jax.nn.sigmoid(flat(o)) * self.norm(h), (C, last_m[..., 0])
+        h = self.norm(h, x.dtype) if self.norm else flat(h).astype(x.dtype)
+        return jax.nn.sigmoid(flat(o)) * h, (C, last_m[..., 0].astype(state[1].dtype))
 
     def initial_state(self, batch_size: int | None):
         """Zeros: C with n, [batch_size, heads, d_k, d_v + 1], and m, [batch_size, heads]."""

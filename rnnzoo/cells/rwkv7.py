@@ -38,6 +38,8 @@ class RWKV7(DeltaCell):
     one can be divided by.
     """
 
+    prefers_parallel = True
+
     def __init__(self, hidden_size: int, heads: int = 4, name: str | None = None):
         """Makes the cell.
 

@@ -109,7 +109,7 @@ class RWKV6(MatrixCell):
         u = hk.get_parameter("u", (self.heads, self.key_size), a.dtype, _zigzag)
         o, S = recur(r, k, v, -jnp.exp(d), S, previous=True)
         o = o + jnp.sum(r * u * k, axis=-1, keepdims=True) * v
-        return self.W_o(jax.nn.silu(g) * self.norm(o)), (last[..., 0, :], S)
+        return self.W_o(jax.nn.silu(g) * self.norm(o, x.dtype)), (last[..., 0, :], S)
 
     def initial_state(self, batch_size: int | None):
         """Zeros: the last input, [batch_size, H], and S, [batch_size, heads, d_k, d_v]."""
@@ -201,7 +201,7 @@ class Mamba2(MatrixCell):
         log_decay = -dt * jnp.exp(A)[:, None]
         o, S = recur(C[..., None, :], B[..., None, :], dt * a, log_decay, S)
         o = (o + D[:, None] * a) * jax.nn.silu(*self.split(z, self.value_size))
-        return self.W_o(self.norm(flat(o)[..., None, :])), (last, S)
+        return self.W_o(self.norm(flat(o)[..., None, :], x.dtype)), (last, S)
 
     def initial_state(self, batch_size: int | None):
         """Zeros: [batch_size, width - 1, H + 2 N] and S, [batch_size, heads, N, H / heads]."""

@@ -23,6 +23,11 @@ class Wrapper(hk.RNNCore):
         super().__init__(name=name)
         self.core = core
 
+    @property
+    def prefers_parallel(self) -> bool:
+        """Whether the core does."""
+        return getattr(self.core, "prefers_parallel", False)
+
     def __call__(self, x, state):
         """One step of the core."""
         return self.core(x, state)

@@ -19,6 +19,7 @@ STRATEGIES = {
     "python": reference.python_loop,
 }
 PARALLEL = "parallel"  # the core's own method
+FEWEST_PARALLEL_STEPS = 16
 
 
 def unroll(
@@ -45,8 +46,9 @@ def unroll(
       reverse: run from the last time step to the first; outputs stay in the order of the inputs.
       return_all_states: return the state after every step instead of the last one.
       strategy:
-        'auto': 'deferred', but 'python' for T = 1, and 'plain' for a core that keeps Haiku state or
-          has side effects.
+        'auto': 'deferred'; but 'parallel' for a core that has it, where it is the faster (see
+          `_parallel_pays`), 'python' for T = 1, and 'plain' for a core that keeps Haiku state or has
+          side effects.
         'deferred': loop over only what is recurrent, and take weight gradients after the loop; see
           `rnnzoo.unroll.deferred`. Forward mode and higher derivatives work.
         'chunked': the same in chunks that the backward pass runs again, for long sequences: memory
@@ -82,6 +84,8 @@ def unroll(
     chosen = strategy
     if strategy == "auto":
         chosen = "deferred" if length > 1 else "python"  # a single step is no loop
+        if not (reverse or return_all_states) and _parallel_pays(core, length):
+            chosen = PARALLEL
     try:
         run = _parallel(core, return_all_states) if chosen == PARALLEL else STRATEGIES[chosen]
         with _refusing_haiku_state(chosen):
@@ -99,6 +103,18 @@ def unroll(
         outputs = _swap_batch_and_time(outputs)
         state = _swap_batch_and_time(state) if return_all_states else state
     return outputs, state
+
+
+def _parallel_pays(core: Callable, length: int) -> bool:
+    """Whether a core's own `parallel` is faster than a loop: measured, `benchmarks.parallel`.
+
+    On a CPU an associative scan over elementwise decays is slower than the loop, which is bound by
+    memory as it is; products over chunks of matrix states are faster, and such cores say so by an
+    attribute `prefers_parallel`. Elsewhere each step of a loop is a launch of its own.
+    """
+    if length < FEWEST_PARALLEL_STEPS or not hasattr(core, PARALLEL):
+        return False
+    return jax.default_backend() != "cpu" or getattr(core, "prefers_parallel", False)
 
 
 def _parallel(core: Callable, return_all_states: bool) -> Callable:

@@ -1,0 +1,54 @@
+"""Training a run once more, to show that it comes out the same."""
+
+import json
+import pathlib
+import tempfile
+
+import jax
+import numpy as np
+
+from rnnzoo import runs
+from rnnzoo.checkpoint import Series
+from rnnzoo.errors import UserError
+from rnnzoo.report import METRICS
+from rnnzoo.runs import CHECKPOINTS
+from rnnzoo.session import train
+
+
+def reproduce(workdir: str | pathlib.Path) -> str:
+    """Trains a run once more from its beginning, in a folder of its own, and compares the two.
+
+    Args:
+      workdir: the run's folder; it stays as it is.
+
+    Returns:
+      A line that says that they are the same.
+
+    Raises:
+      UserError: they differ, with the first difference; the run is not complete or not readable.
+    """
+    before = runs.open_run(workdir)
+    if _newest_notes(before.folder)["epoch"] <= before.config.train.epochs:
+        raise UserError(f"{str(workdir)!r} is not complete: train there to its end first")
+    with tempfile.TemporaryDirectory(prefix=f"{before.folder.name}-again-") as folder:
+        again = train(before.config, pathlib.Path(folder) / "run")
+        rows = [_losses(f) for f in (before.folder, again)]
+        for one, other in zip(*rows, strict=True):
+            if one != other:
+                raise UserError(f"epoch {one['epoch']} differs: {one} before, {other} now")
+        after = runs.open_run(again)
+        same = jax.tree.map(lambda a, b: bool(np.all(a == b)), before.params, after.params)
+    if not all(jax.tree.leaves(same)):
+        raise UserError("the losses are the same, the parameters differ")
+    return f"reproduced: {len(rows[0])} epochs, the same losses and parameters to the bit"
+
+
+def _newest_notes(folder: pathlib.Path) -> dict:
+    found = Series(folder / CHECKPOINTS, 1).newest()
+    return found.notes if found else {"epoch": 0}
+
+
+def _losses(folder: pathlib.Path) -> list[dict]:
+    """The rows of metrics.jsonl without the training's speed."""
+    lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
+    return [{k: v for k, v in json.loads(x).items() if k != "chars_per_second"} for x in lines]
