@@ -23,6 +23,10 @@ class BRC(Cell):
     belongs to a, c and h is stored side by side in this order.
     """
 
+    def __init__(self, hidden_size: int, name: str = "br"):
+        """Makes a cell of `hidden_size` units; `name` is Haiku's module name."""
+        super().__init__(hidden_size, name)
+
     def __call__(self, x, h):
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         w = hk.get_parameter("w", (2 * self.hidden_size,), x.dtype, jnp.ones)
@@ -44,13 +48,14 @@ class NBRC(Cell):
     and h is stored side by side in this order.
     """
 
-    def __init__(self, hidden_size: int, initializer="orthogonal", name: str | None = None):
+    def __init__(self, hidden_size: int, initializer="orthogonal", name: str = "nbr"):
         """Makes the cell.
 
         Args:
           hidden_size: H, the number of units.
           initializer: of each block of W; a name of `rnnzoo.cells.base.INITIALIZERS`, or a Haiku
-            initialiser of the whole [H, 2H]. The authors' code has 'glorot'.
+            initialiser of the whole [H, 2H]. The authors' code has 'glorot' and, in older layers,
+            'orthogonal'.
           name: Haiku's module name.
         """
         super().__init__(hidden_size, name)

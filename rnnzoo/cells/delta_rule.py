@@ -67,7 +67,7 @@ class DeltaNet(DeltaCell):
         key_size: int | None = None,
         convolution: int = 0,
         allow_negative_eigenvalues: bool = False,
-        name: str | None = None,
+        name: str = "deltanet",
     ):
         """Makes the cell.
 
@@ -156,7 +156,7 @@ class GatedDeltaNet(DeltaNet):
         key_size: int | None = None,
         convolution: int = 4,
         allow_negative_eigenvalues: bool = False,
-        name: str | None = None,
+        name: str = "gated_deltanet",
     ):
         """Makes the cell; the arguments are those of `DeltaNet`."""
         super().__init__(
@@ -192,8 +192,9 @@ class TTT(DeltaCell):
     [batch, heads, d, d], so that zeros stand for the learned W_0. Without the layer norm LN and its
     residual this would be DeltaNet with unnormalised keys; with them it is not linear in W. Each step
     is a mini-batch of its own, where the paper takes 16 for speed. The authors' code takes half the
-    squared error, divides eta by d and adds a bias to W; `learning_rate` = 1 / (2d) gives its step. Its
-    convolutions, gate, second norm and output projection belong to the block around this rule.
+    squared error, divides eta by d and adds a bias to W; `learning_rate` = 1 / (2d) gives its step. It
+    adds 1e-6 to the variance in LN, this cell 1e-5. Its convolutions, gate, second norm and output
+    projection belong to the block around this rule.
     """
 
     def __init__(

@@ -112,7 +112,7 @@ class LiGRU(Cell):
     SpeechBrain offers either.
     """
 
-    def __init__(self, hidden_size: int, initializer="orthogonal", name: str | None = None):
+    def __init__(self, hidden_size: int, initializer="orthogonal", name: str = "ligru"):
         """Makes the cell.
 
         Args:
@@ -150,7 +150,7 @@ class LightRU(Cell):
     LRU, the name of another: the linear recurrent unit.
     """
 
-    def __init__(self, hidden_size: int, initializer="orthogonal", name: str | None = None):
+    def __init__(self, hidden_size: int, initializer="orthogonal", name: str = "lightru"):
         """Makes the cell.
 
         Args:
@@ -284,7 +284,7 @@ class TauGRU(Cell):
         hidden_size: int,
         delay: int = 5,
         initializer="orthogonal",
-        name: str | None = None,
+        name: str = "taugru",
     ):
         """Makes the cell.
 

@@ -205,7 +205,7 @@ class MinGRU(LinearCell, Cell):
     (z, h). lucidrains' minGRU has no biases.
     """
 
-    def __init__(self, hidden_size: int, activation="g", name: str | None = None):
+    def __init__(self, hidden_size: int, activation="g", name: str = "mingru"):
         """Makes the cell.
 
         Args:
@@ -238,7 +238,7 @@ class MinLSTM(LinearCell, Cell):
     stored as (f, i, h).
     """
 
-    def __init__(self, hidden_size: int, activation="g", name: str | None = None):
+    def __init__(self, hidden_size: int, activation="g", name: str = "minlstm"):
         """Makes the cell.
 
         Args:

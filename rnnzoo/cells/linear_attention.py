@@ -94,7 +94,7 @@ class RetNet(MatrixCell):
         heads: int = 4,
         key_size: int | None = None,
         rotation: bool = True,
-        name: str | None = None,
+        name: str = "retnet",
     ):
         """Makes the cell.
 

@@ -41,7 +41,7 @@ class OrderedNeuronsLSTM(LSTM):
         chunk_size: int = 1,
         forget_bias: float = 1.0,
         initializer="orthogonal",
-        name: str | None = None,
+        name: str = "on_lstm",
     ):
         """Makes the cell.
 

@@ -29,7 +29,7 @@ class LSTM1997(Cell):
     gradient is whole. The gates are stored side by side as (i, g, o).
     """
 
-    def __init__(self, hidden_size: int, initializer="orthogonal", name: str | None = None):
+    def __init__(self, hidden_size: int, initializer="orthogonal", name: str = "lstm_1997"):
         """Makes the cell.
 
         Args:

@@ -64,7 +64,7 @@ class IndRNN(Cell):
         time_steps: int | None = None,
         bounded: bool = False,
         activation="relu",
-        name: str | None = None,
+        name: str = "indrnn",
     ):
         """Makes the cell.
 
@@ -112,7 +112,7 @@ class ExpRNN(Cell):
     taken while it trains; here it stays at the identity, as in the paper.
     """
 
-    def __init__(self, hidden_size: int, initializer: str = "cayley", name: str | None = None):
+    def __init__(self, hidden_size: int, initializer: str = "cayley", name: str = "exprnn"):
         """Makes the cell.
 
         Args:
@@ -156,7 +156,7 @@ class ScoRNN(Cell):
     for `ExpRNN`, W D from rotations by up to a right angle, b from 0.
     """
 
-    def __init__(self, hidden_size: int, negative: int | None = None, name: str | None = None):
+    def __init__(self, hidden_size: int, negative: int | None = None, name: str = "scornn"):
         """Makes the cell.
 
         Args:

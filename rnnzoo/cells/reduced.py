@@ -326,7 +326,7 @@ class MiRU1(Cell):
     side by side in this order.
     """
 
-    def __init__(self, hidden_size, update=0.5, initializer="orthogonal", name: str | None = None):
+    def __init__(self, hidden_size, update=0.5, initializer="orthogonal", name: str = "miru1"):
         """Makes the cell.
 
         Args:
@@ -361,7 +361,7 @@ class MiRU2(_Reduced):
     """
 
     def __init__(
-        self, hidden_size, update=0.5, reset=0.5, initializer="orthogonal", name: str | None = None
+        self, hidden_size, update=0.5, reset=0.5, initializer="orthogonal", name: str = "miru2"
     ):
         """Makes the cell.
 

@@ -222,7 +222,7 @@ class S4D(_ComplexState):
         discretization: str = "zoh",
         delta_min: float = 0.001,
         delta_max: float = 0.1,
-        name: str | None = None,
+        name: str = "s4d",
     ):
         """Makes the cell.
 
@@ -300,7 +300,7 @@ class RGLRU(LinearCell, Cell):
     of a sequence without the factor sqrt(1 - a_t^2). W is stored as (a, x).
     """
 
-    def __init__(self, hidden_size: int, c: float = 8.0, name: str | None = None):
+    def __init__(self, hidden_size: int, c: float = 8.0, name: str = "rg_lru"):
         """Makes the cell.
 
         Args:
