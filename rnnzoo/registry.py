@@ -45,9 +45,9 @@ class Entry:
 
     @property
     def summary(self) -> str:
-        """The first line of the factory's docstring, without its full stop."""
+        """The first line of the factory's docstring, up to its first full stop."""
         lines = (inspect.getdoc(self.factory) or "").splitlines()
-        return lines[0].removesuffix(".") if lines else ""
+        return lines[0].partition(". ")[0].removesuffix(".") if lines else ""
 
 
 _entries: dict[str, Entry] = {}

@@ -14,8 +14,8 @@ from rnnzoo.unroll import unroll
 # One step, written from a paper by somebody else: (flat parameters, x, state) -> (output, next state).
 Reference = Callable[[dict[str, jax.Array], jax.Array, Any], tuple[Any, Any]]
 
-STEPS = 6
-FASTER = ("deferred", "plain", "chunked")
+STEPS, ACROSS_CHUNKS = 30, 70  # chunks have 64 steps at most
+FASTER = ("deferred", "chunked")
 
 # These functions run a few times each: most of their time is that of the compiler.
 jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
@@ -101,6 +101,11 @@ class Subject:
         )
 
     @functools.cached_property
+    def steps(self) -> int:
+        """How many time steps the checks have."""
+        return ACROSS_CHUNKS if "parallel" in self.strategies else STEPS
+
+    @functools.cached_property
     def offset(self):
         """What to add to the initial state for one from the middle of a sequence."""
         first = self.initial_state(self.params)
@@ -125,9 +130,14 @@ class Subject:
         return jit(jax.value_and_grad(loss, (0, 1, 2), has_aux=True, allow_int=True))
 
     @functools.cached_property
+    def arguments(self):
+        """What `gradients` is called with."""
+        return self.params, self.inputs(self.steps), self.offset
+
+    @functools.cached_property
     def expected(self):
-        """What the Python loop gives."""
-        return self.gradients("python")(self.params, self.inputs(STEPS), self.offset)
+        """What a plain `lax.scan` of the core gives, differentiated by JAX."""
+        return self.gradients("plain")(*self.arguments)
 
 
 def normal(seed: int, shape: tuple[int, ...]) -> np.ndarray:
