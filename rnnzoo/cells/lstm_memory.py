@@ -185,10 +185,11 @@ class PhasedLSTM(PeepholeLSTM):
 
     The output is h_t, the state the triple (h, c, t). The time t is the index of the step, from 0,
     whereas the paper reads it with each input. tau = exp(log_tau) and r = sigmoid(logit_r), so that
-    neither can reach 0; the authors' code takes absolute values. It has no leak outside of training;
-    here the leak is always the same. The paper starts r at 0.05, which for periods of 3 to 20 whole
-    steps is at most one step; here it starts at 0.25. TensorFlow's PhasedLSTMCell has no peepholes
-    by default, and no gradient of tau through the modulo.
+    neither can reach 0; the authors' code takes absolute values, and adds s where the paper takes
+    it away. It has no leak outside of training; here the leak is always the same. The paper starts
+    r at 0.05, which for periods of 3 to 20 whole steps is at most one step; here it starts at 0.25.
+    TensorFlow's PhasedLSTMCell has no peepholes by default, and no gradient of tau through the
+    modulo.
     """
 
     def __init__(
