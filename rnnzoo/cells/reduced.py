@@ -322,8 +322,8 @@ class MiRU1(Cell):
         \tilde{h}_t = \tanh(U_h x_t + W_h (r_t \odot h_{t-1}) + b_h) \\
         h_t = \lambda h_{t-1} + (1 - \lambda) \tilde{h}_t
 
-    The output is the new state h_t. lambda is a setting, not trained. What belongs to r and h is stored
-    side by side in this order.
+    The output is the new state h_t. lambda is a setting, not trained; 0.5 is torchrecurrent's. What
+    belongs to r and h is stored side by side in this order.
     """
 
     def __init__(self, hidden_size, update=0.5, initializer="orthogonal", name: str = "miru1"):
@@ -357,7 +357,8 @@ class MiRU2(_Reduced):
         \tilde{h}_t = \tanh(U x_t + W (\theta h_{t-1}) + b) \\
         h_t = \lambda h_{t-1} + (1 - \lambda) \tilde{h}_t
 
-    The output is the new state h_t. theta and lambda are settings, not trained.
+    The output is the new state h_t. theta and lambda are settings, not trained; 0.5 is
+    torchrecurrent's for both.
     """
 
     def __init__(
