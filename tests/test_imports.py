@@ -11,7 +11,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "rnnzoo"
 LAYERS = [
     {"errors", "loss", "host_memory", "devices", "cost"},
     {"registry", "vocabulary", "unroll"},
-    {"cells", "corpus", "batches", "torch_weights"},
+    {"cells", "corpus", "batches", "weights"},
     {"model"},
     {"sampler", "evaluate", "checkpoint", "optimizers"},
     {"train", "report", "certificate"},

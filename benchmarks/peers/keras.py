@@ -1,10 +1,11 @@
 """The peer: Keras 3 on its JAX backend, its layers' `stateless_call` jitted.
 
-All three layers compute rnnzoo's functions one to one (the GRU with `reset_after`, its default).
-The inputs are laid out [B, T, D] beforehand, as Keras has them. On JAX it computes in single
-precision, whatever the inputs.
+All three layers compute rnnzoo's functions one to one (`rnnzoo.weights.keras`). The inputs
+are laid out [B, T, D] beforehand, as Keras has them. On JAX it computes in single precision,
+whatever the inputs.
 """
 
+import functools
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # read when Keras is imported
@@ -16,6 +17,7 @@ import keras
 from benchmarks.workloads import Layer, jax_layer
 from rnnzoo.errors import UserError
 from rnnzoo.model import Params
+from rnnzoo.weights import to_keras
 
 if keras.backend.backend() != "jax":
     raise UserError(
@@ -23,33 +25,10 @@ if keras.backend.backend() != "jax":
     )
 
 
-def _elman(params: Params) -> list[jax.Array]:
-    U = params["elman/U"]
-    return [U["w"], params["elman/W"]["w"], U["b"]]
-
-
-def _gru(params: Params) -> list[jax.Array]:
-    """The gates as (z, r, n), and two rows of biases, of which our cell has one and c_n."""
-
-    def reorder(a):
-        r, z, n = jnp.split(a, 3, axis=-1)
-        return jnp.concatenate([z, r, n], axis=-1)
-
-    U, own = params["gru/U"], params["gru"]
-    c = jnp.pad(own["c_n"], (2 * len(own["W"]), 0))
-    return [reorder(U["w"]), reorder(own["W"]), jnp.stack([reorder(U["b"]), c])]
-
-
-def _lstm(params: Params) -> list[jax.Array]:
-    """The gates as (i, f, g, o), like ours."""
-    U = params["lstm/U"]
-    return [U["w"], params["lstm/W"]["w"], U["b"]]
-
-
 CELLS = {
-    "elman": (keras.layers.SimpleRNN, _elman),
-    "gru": (keras.layers.GRU, _gru),
-    "lstm": (keras.layers.LSTM, _lstm),
+    "elman": keras.layers.SimpleRNN,
+    "gru": keras.layers.GRU,
+    "lstm": keras.layers.LSTM,
 }
 
 
@@ -57,9 +36,8 @@ def layers(cell: str, H: int, params: Params, xs: jax.Array) -> dict[str, Layer]
     """Keras's layer; see `benchmarks.peers`."""
     if cell not in CELLS:
         return {}
-    make_layer, weights = CELLS[cell]
     xs = jnp.swapaxes(xs, 0, 1)
-    layer = make_layer(H, return_sequences=True, dtype=xs.dtype.name)
+    layer = CELLS[cell](H, return_sequences=True, dtype=xs.dtype.name)
     layer.build(xs.shape)
     fixed = [variable.value for variable in layer.non_trainable_variables]
 
@@ -70,4 +48,4 @@ def layers(cell: str, H: int, params: Params, xs: jax.Array) -> dict[str, Layer]
     def apply(weights, xs):
         return layer.stateless_call(weights, fixed, xs)[0]
 
-    return {"keras": jax_layer(apply, weights, params, xs, read)}
+    return {"keras": jax_layer(apply, functools.partial(to_keras, cell), params, xs, read)}

@@ -1,6 +1,6 @@
 """The peer: PyTorch, eager, on one thread and on two; the faster of them is the one to beat.
 
-torch.nn's layers compute rnnzoo's functions one to one (`rnnzoo.torch_weights`). Their second bias,
+torch.nn's layers compute rnnzoo's functions one to one (`rnnzoo.weights.torch`). Their second bias,
 of which only the sum with the first matters, starts from zero, and in training it stays there: or
 that sum would learn at twice the rate.
 """
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from benchmarks import epochs
 from benchmarks.workloads import Layer
 from rnnzoo.model import Params
-from rnnzoo.torch_weights import to_torch
+from rnnzoo.weights import to_torch
 
 THREADS = (1, 2)
 LAYERS = {"elman": "RNN", "stacked_elman": "RNN", "gru": "GRU", "lstm": "LSTM"}
@@ -64,7 +64,11 @@ def by_threads(
         d_weights = [d.numpy() for d in d_weights]
         return loss.item(), d_xs.numpy(), dict(zip(names, d_weights, strict=True))
 
-    return {with_threads(name, n): Layer(lambda n=n: call(n), read, weights) for n in THREADS}
+    def trained(params):  # the state may hold zeros besides, in the place of a bias
+        found = weights(params)
+        return {name: found[name] for name in names}
+
+    return {with_threads(name, n): Layer(lambda n=n: call(n), read, trained) for n in THREADS}
 
 
 def with_threads(name: str, threads: int) -> str:

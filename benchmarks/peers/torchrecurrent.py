@@ -2,52 +2,34 @@
 
 Its layers, loops over the time steps in Python, could not be scripted (0.2.5 with PyTorch 2.13).
 
-Of elman, gru and lstm it has none as they are, since torch.nn has them. Its nearest is the LSTM
-with peepholes, which computes our `lstm` while the peepholes are zero: for that it does a little
-more work in each step than it had to, so that its name says which cell it is.
+Which of them compute which cell's function, `rnnzoo.weights.torchrecurrent` says. Of elman, gru and
+lstm it has none as they are, since torch.nn has them; its nearest is the LSTM with peepholes, which
+computes our `lstm` while the peepholes are zero. For that it does a little more work in each step
+than it had to, as others do for biases that are zero; the name says which layer it is.
 """
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+import functools
 
 import jax
-import numpy as np
 import torchrecurrent
 
-from benchmarks.peers.torch import by_threads, torch_weights
+from benchmarks.peers.torch import by_threads
 from benchmarks.workloads import Layer
 from rnnzoo.model import Params
+from rnnzoo.weights import to_torchrecurrent
+from rnnzoo.weights.torchrecurrent import CELLS
 
-
-class Twin(NamedTuple):
-    """A layer that computes a registered cell's function.
-
-    Attributes:
-      name: of the class in torchrecurrent.
-      weights: rnnzoo's parameters -> those of the layer's one cell, by their names in it.
-    """
-
-    name: str
-    weights: Callable[[Params], Mapping[str, np.ndarray]]
-
-
-def _peephole_lstm(params: Params) -> dict[str, np.ndarray]:
-    weights = {k.removesuffix("_l0"): v for k, v in torch_weights("lstm", params).items()}
-    gates_times_H = weights["bias_ih"]
-    return {**weights, "weight_ph": np.zeros_like(gates_times_H[: len(gates_times_H) // 4 * 3])}
-
-
-TWINS = {"lstm": Twin("PeepholeLSTM", _peephole_lstm)}
+# The +RNN refuses other inputs than of H features. The layers of the other two start from a last
+# input of H features, whatever the inputs.
+SQUARE = ("intersection_rnn", "tgru", "tlstm")
 
 
 def layers(cell: str, H: int, params: Params, xs: jax.Array) -> dict[str, Layer]:
     """Torchrecurrent's layer with one thread and with two; see `benchmarks.peers`."""
-    if cell not in TWINS:
+    D = xs.shape[-1]
+    if cell not in CELLS or (cell in SQUARE and D != H):
         return {}
-    twin = TWINS[cell]
-
-    def weights(params):
-        return {f"cells.0.{name}": value for name, value in twin.weights(params).items()}
-
-    layer = getattr(torchrecurrent, twin.name)(xs.shape[-1], H)
+    twin = CELLS[cell]
+    layer = getattr(torchrecurrent, twin.name)(D, H, **twin.options)
+    weights = functools.partial(to_torchrecurrent, cell, layer=0)
     return by_threads(f"torchrecurrent.{twin.name}", layer, weights, params, xs)

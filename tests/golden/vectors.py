@@ -37,11 +37,16 @@ def nested(flat: dict[str, np.ndarray], prefix: str) -> dict[str, dict[str, np.n
     return params
 
 
+def make_core(name: str) -> hk.RNNCore:
+    """The cell as it is compared; its module has its registered name."""
+    return registry.entry(name).factory(hidden_size=H, name=name, **OPTIONS.get(name, {}))
+
+
 def model(name: str) -> hk.Transformed:
     """(params, xs) -> (outputs, last state's arrays) of a registered cell, from its initial state."""
 
     def run(xs):
-        core = registry.make(name, H, **OPTIONS.get(name, {}))
+        core = make_core(name)
         outputs, state = rnnzoo.unroll(core, xs, core.initial_state(xs.shape[1]))
         return outputs, jax.tree.leaves(state)
 
@@ -55,7 +60,11 @@ OPTIONS: dict[str, dict] = {}
 def compare(name: str) -> None:
     """Asserts that the cell computes what its file holds."""
     with np.load(FOLDER / f"{name}.npz", allow_pickle=False) as file:
-        golden = dict(file)
+        check(name, dict(file))
+
+
+def check(name: str, golden: dict[str, np.ndarray], tolerance: float = TOLERANCE) -> None:
+    """Asserts that the cell computes what another library did, recorded as in a file."""
     params, xs = nested(golden, "params/"), golden["xs"]
 
     def loss(params, xs):
@@ -68,7 +77,7 @@ def compare(name: str) -> None:
         params, xs
     )
     (_, (outputs, state)) = results
-    same = functools.partial(np.testing.assert_allclose, rtol=TOLERANCE, atol=TOLERANCE)
+    same = functools.partial(np.testing.assert_allclose, rtol=tolerance, atol=tolerance)
     same(outputs, golden["outputs"], err_msg=f"{name}: outputs")
     for i, s in enumerate(state):
         same(s, golden[f"state/{i}"], err_msg=f"{name}: state {i}")
