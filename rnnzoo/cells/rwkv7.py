@@ -5,10 +5,15 @@ import math
 import haiku as hk
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import solve_triangular
 
 from rnnzoo.cells.base import find_initializer
-from rnnzoo.cells.delta_rule import DeltaCell, in_chunks, normalised, out_of_chunks
+from rnnzoo.cells.delta_rule import (
+    DeltaCell,
+    in_chunks,
+    inverse_of_unit_lower,
+    normalised,
+    out_of_chunks,
+)
 from rnnzoo.registry import register
 
 
@@ -164,7 +169,7 @@ def chunked_generalised_delta_rule(r, log_w, kappa, a, k, v, S):
     earlier = jnp.tri(steps, k=-1)
     by_y, by_v = jnp.split(erase @ write.mT, 2, axis=-1)
     known = jnp.concatenate([(earlier * by_v) @ v, erase], axis=-1)
-    known = -solve_triangular(by_y, known, lower=True, unit_diagonal=True)
+    known = -inverse_of_unit_lower(by_y) @ known
     y, erase = jnp.split(known, [v.shape[-1]], axis=-1)
     attention = jnp.tile(jnp.tri(steps), 2) * (read @ write.mT)
 
