@@ -156,8 +156,12 @@ def markdown(docstring: str) -> str:
 def equation(docstring: str) -> str:
     """The docstring's first equation for a table, one line below the other."""
     first = next((text for text, is_math in parts(docstring) if is_math), "")
-    lines = [" ".join(line.split()) for line in re.split(r"\\\\\s*\n|\\\\$", first)]
-    return "<br>".join(f"${line}$".replace("|", r"\vert ") for line in lines if line)
+    # Environments such as cases have line ends of their own.
+    whole = re.split(r"(\\begin\{.*?\\end\{\w+\})", first, flags=re.DOTALL)
+    ends = (re.sub(r"\\\\\s*(\n|$)", "\0", t) if i % 2 == 0 else t for i, t in enumerate(whole))
+    lines = [" ".join(line.split()) for line in "".join(ends).split("\0")]
+    shown = (line.replace(r"\|", r"\Vert ").replace("|", r"\vert ") for line in lines if line)
+    return "<br>".join(f"${line}$" for line in shown)
 
 
 def row(entry: Entry, papers: Mapping[str, Mapping[str, str]], times: Mapping) -> list[str]:
