@@ -28,7 +28,7 @@ def get_config():
     return {
         "cell": {"name": "elman", "hidden_size": 8},
         "corpus": {"path": "text.txt", "split": (0.8, 0.2, 0)},
-        "train": {"epochs": 80, "batch_size": 2, "truncation": 8, "max_subsequence_length": 40,
+        "train": {"epochs": 50, "batch_size": 2, "truncation": 8, "max_subsequence_length": 40,
                   "log_every": 20, "evaluate_every": 10, "save_every": 1, "keep": 2},
         "sample": {"length": 5},
     }
@@ -132,7 +132,9 @@ def test_killed_while_it_starts(whole, tmp_path, seed):
     survives(whole, tmp_path, [])
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.fault)]
+)
 def test_a_signal_saves_and_says_so(whole, tmp_path, number):
     undisturbed, _ = whole
     for name in ("text.txt", "tiny.py"):
@@ -146,6 +148,7 @@ def test_a_signal_saves_and_says_so(whole, tmp_path, number):
     survives(whole, tmp_path, [])
 
 
+@pytest.mark.fault
 def test_two_processes_in_one_folder(whole, tmp_path):
     undisturbed, _ = whole
     for name in ("text.txt", "tiny.py"):
@@ -163,10 +166,10 @@ def test_two_processes_in_one_folder(whole, tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 400 KB."""
+    """A file system of 1 MB."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
     if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("mounting a small file system needs a privileged user")
     yield disk
