@@ -18,6 +18,7 @@ import json
 import os
 import pathlib
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -30,6 +31,9 @@ from rnnzoo.errors import UserError
 NOTES, CHECKSUMS, UNFINISHED = "notes.json", "checksums.json", ".unfinished"
 OVERHEAD_BYTES = 64 * 1024  # of orbax's own files
 Trees = Mapping[str, Any]
+# Orbax numbers what is under way for the whole process: of two that save at once, one waits for the
+# other's number, in vain.
+ONE_AT_A_TIME = threading.Lock()
 
 
 class Damaged(Exception):
@@ -154,7 +158,7 @@ class Series:
         unfinished.mkdir(parents=True, exist_ok=True)
         try:
             _check_room(unfinished, trees)
-            with ocp.StandardCheckpointer() as checkpointer:
+            with ONE_AT_A_TIME, ocp.StandardCheckpointer() as checkpointer:
                 for name, tree in trees.items():
                     checkpointer.save(unfinished / name, tree, force=True)
                 checkpointer.wait_until_finished()
