@@ -1,7 +1,7 @@
 """All time steps at once, or one after the other: for cells that can do both, which is faster?
 
     python -m benchmarks.parallel
-    python -m benchmarks.parallel --cells=mingru,gla --lengths=8192 --batch_size=1
+    python -m benchmarks.parallel --cells=mingru,gla --sequence_lengths=8192 --batch_size=1
 
 Inputs are dense, [T, B, D] with D = H. The cell's own `parallel` against the loop of
 `strategy="deferred"`, forward alone and forward with backward; from the figures comes the rule by
@@ -20,10 +20,12 @@ from benchmarks.timing import first_call, interleave
 from rnnzoo import registry
 
 STRATEGIES = ("deferred", "parallel")
-LENGTHS = settings.define_numbers("lengths", [64, 1024], "T, lengths of sequences: a list.")
+SEQUENCE_LENGTHS = settings.define_numbers(
+    "sequence_lengths", [64, 1024], "T, lengths of sequences: a list."
+)
 USED = (
     settings.CELLS,
-    LENGTHS,
+    SEQUENCE_LENGTHS,
     settings.HIDDEN_SIZE,
     settings.BATCH_SIZE,
     settings.ROUNDS,
@@ -60,13 +62,17 @@ def calls(cell: str, H: int, T: int, B: int) -> dict[tuple[str, str], functools.
 
 
 def measure(
-    cells: list[str], lengths: list[int], hidden_size: int, batch_size: list[int], rounds: int
+    cells: list[str],
+    sequence_lengths: list[int],
+    hidden_size: int,
+    batch_size: list[int],
+    rounds: int,
 ) -> list[dict]:
     """Times both ways of each cell in turn.
 
     Args:
       cells: registered names; 'all' for those that have `parallel`.
-      lengths: the T.
+      sequence_lengths: the sizes of T.
       hidden_size: H, also the number of input features.
       batch_size: the sizes of B.
       rounds: samples of each.
@@ -80,7 +86,7 @@ def measure(
     """
     able, rows = parallel_cells(), []
     for cell in settings.cells(cells, able, able):
-        for T in lengths:
+        for T in sequence_lengths:
             for B in batch_size:
                 contenders = calls(cell, hidden_size, T, B)
                 for call in contenders.values():

@@ -7,7 +7,7 @@ from rnnzoo.unroll import unroll
 
 
 def test_both_ways_are_timed(tiny_benchmarks, run_benchmark):
-    sizes = {"lengths": "4,20", "hidden_size": 8, "batch_size": "2", "rounds": 1}
+    sizes = {"sequence_lengths": "4,20", "hidden_size": 8, "batch_size": "2", "rounds": 1}
     table, result = run_benchmark(parallel, cells="mingru", **sizes)
     rows = result["rows"]
     assert len(rows) == 2 * 2 * 2
