@@ -95,10 +95,28 @@ def linear_scan(a: jax.Array, b: jax.Array, h: jax.Array) -> jax.Array:
         return a_1 * a_2, a_2 * b_1 + b_2
 
     # In the wider type of the two: in bfloat16 a decay of 0.999 would be 1.
-    wide = jnp.promote_types(a.dtype, h.dtype)
-    a, b = jnp.broadcast_to(a, b.shape).astype(wide), b.astype(wide)
+    dtype = jnp.promote_types(a.dtype, h.dtype)
+    a, b = jnp.broadcast_to(a, b.shape).astype(dtype), b.astype(dtype)
     _, hs = jax.lax.associative_scan(then, (a, b.at[0].add(a[0] * h)))
     return hs.astype(h.dtype)
+
+
+def wide(a: jax.Array) -> jax.Array:
+    """`a` in float32 if it is in less: bfloat16 has no number between 0.996 and 1 for a decay."""
+    return a.astype(jnp.promote_types(a.dtype, jnp.float32))
+
+
+def check_heads(cell: str, hidden_size: int, heads: int) -> None:
+    """Checks that the heads can share the units evenly.
+
+    Raises:
+      UserError: they cannot.
+    """
+    if heads < 1 or hidden_size % heads:
+        raise UserError(
+            f"{cell}: hidden_size={hidden_size} cannot be shared by heads={heads}: "
+            "choose a hidden_size that is a multiple of heads"
+        )
 
 
 def find_activation(name: str | Callable) -> Callable:

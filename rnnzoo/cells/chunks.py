@@ -16,6 +16,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rnnzoo.cells.base import check_heads
 from rnnzoo.errors import UserError
 
 
@@ -134,11 +135,7 @@ class MatrixCell(hk.RNNCore):
     def __init__(self, hidden_size: int, heads: int, key_size: int | None, name: str | None):
         """Makes a cell of `hidden_size` units in `heads` heads; `key_size` is d_k, d_v for None."""
         super().__init__(name=name)
-        if heads < 1 or hidden_size % heads:
-            raise UserError(
-                f"{self.name}: hidden_size={hidden_size} cannot be shared by heads={heads}: "
-                "choose a hidden_size that is a multiple of heads"
-            )
+        check_heads(self.name, hidden_size, heads)
         if key_size is not None and key_size < 1:
             raise UserError(f"{self.name}: key_size={key_size} must be at least 1")
         self.hidden_size = hidden_size

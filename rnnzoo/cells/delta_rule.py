@@ -4,8 +4,8 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rnnzoo.cells.base import check_heads
 from rnnzoo.cells.selective import ShortConvolution, inverse_softplus_of_time_steps
-from rnnzoo.errors import UserError
 from rnnzoo.registry import register
 
 CHUNK = 32  # steps that are computed at once
@@ -16,11 +16,7 @@ class DeltaCell(hk.RNNCore):
 
     def __init__(self, hidden_size: int, heads: int, key_size, name: str | None):
         super().__init__(name=name)
-        if heads < 1 or hidden_size % heads:
-            raise UserError(
-                f"{type(self).__name__}: {heads} heads do not share out {hidden_size} units: "
-                "give a divisor of these"
-            )
+        check_heads(self.name, hidden_size, heads)
         self.hidden_size, self.heads = hidden_size, heads
         self.d_v = hidden_size // heads
         self.d_k = self.d_v if key_size is None else key_size

@@ -6,7 +6,14 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.cells.base import Cell, LinearCell, find_activation, find_initializer, linear_scan
+from rnnzoo.cells.base import (
+    Cell,
+    LinearCell,
+    find_activation,
+    find_initializer,
+    linear_scan,
+    wide,
+)
 from rnnzoo.errors import UserError, did_you_mean
 from rnnzoo.registry import register
 
@@ -81,7 +88,7 @@ class QRNN(Cell):
 
     def _pooling(self, convolved):
         """The forget gate, what is added to the cell, and the output gate (1 if there is none)."""
-        z, f, *o_i = jnp.split(_wide(convolved), self.gates, axis=-1)
+        z, f, *o_i = jnp.split(wide(convolved), self.gates, axis=-1)
         o = jax.nn.sigmoid(o_i[0]) if o_i else 1.0
         i = jax.nn.sigmoid(o_i[1] if len(o_i) == 2 else -f)
         return jax.nn.sigmoid(f), i * jnp.tanh(z), o
@@ -161,7 +168,7 @@ class SRU(Cell):
     def _projected(self, x):
         """U_c x and, with their biases, the gates' share of x: [..., H] and [..., 2H]."""
         H = self.hidden_size
-        Ux_c, Ux_fr = jnp.split(_wide(self.U(x)), [H], axis=-1)
+        Ux_c, Ux_fr = jnp.split(wide(self.U(x)), [H], axis=-1)
         b = hk.get_parameter("b", (2 * H,), x.dtype, self._bias)
         return Ux_c, Ux_fr + jnp.broadcast_to(b, Ux_fr.shape)
 
@@ -219,7 +226,7 @@ class MinGRU(LinearCell, Cell):
 
     def coefficients(self, x):
         """(1 - z, z * candidate), each of shape [..., H]."""
-        z, h = jnp.split(_wide(self.U(x)), 2, axis=-1)
+        z, h = jnp.split(wide(self.U(x)), 2, axis=-1)
         return jax.nn.sigmoid(-z), jax.nn.sigmoid(z) * self.activation(h)
 
 
@@ -252,7 +259,7 @@ class MinLSTM(LinearCell, Cell):
 
     def coefficients(self, x):
         """The scaled forget gate, and the scaled input gate times the candidate: [..., H] each."""
-        f, i, h = jnp.split(_wide(self.U(x)), 3, axis=-1)
+        f, i, h = jnp.split(wide(self.U(x)), 3, axis=-1)
         log_ratio = jax.nn.log_sigmoid(f) - jax.nn.log_sigmoid(i)
         return jax.nn.sigmoid(log_ratio), jax.nn.sigmoid(-log_ratio) * self.activation(h)
 
@@ -285,7 +292,7 @@ class GILR(LinearCell, Cell):
 
     def coefficients(self, x):
         """(g, (1 - g) * i), each of shape [..., H]."""
-        g, i = jnp.split(_wide(self.U(x)), 2, axis=-1)
+        g, i = jnp.split(wide(self.U(x)), 2, axis=-1)
         return jax.nn.sigmoid(g), jax.nn.sigmoid(-g) * self.activation(i)
 
 
@@ -337,8 +344,8 @@ class HGRN(LinearCell):
 
     def coefficients(self, x):
         """(lambda e^(i theta), (1 - lambda) c), complex, each of shape [..., H]."""
-        theta = _wide(hk.get_parameter("theta", (self.hidden_size,), x.dtype, self._angles))
-        mu, re, im = jnp.split(_wide(self.U(x)), 3, axis=-1)
+        theta = wide(hk.get_parameter("theta", (self.hidden_size,), x.dtype, self._angles))
+        mu, re, im = jnp.split(wide(self.U(x)), 3, axis=-1)
         decay = self.gamma + (1 - self.gamma) * jax.nn.sigmoid(mu)
         share = (1 - self.gamma) * jax.nn.sigmoid(-mu)
         a = jax.lax.complex(decay * jnp.cos(theta), decay * jnp.sin(theta))
@@ -362,8 +369,3 @@ _V = math.sqrt(1.5)  # uniform on (-_V, _V) has variance 1/2
 def _g(x):
     """The logistic function below 0, x + 1/2 from there on: positive, and linear where large."""
     return jnp.where(x >= 0, x + 0.5, jax.nn.sigmoid(x))
-
-
-def _wide(a):
-    """`a` in float32 if it is in less: bfloat16 has no number between 0.996 and 1 for a decay."""
-    return a.astype(jnp.promote_types(a.dtype, jnp.float32))

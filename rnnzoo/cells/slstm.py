@@ -4,8 +4,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.cells.base import Cell, find_initializer
-from rnnzoo.errors import UserError
+from rnnzoo.cells.base import Cell, check_heads, find_initializer
 from rnnzoo.registry import register
 
 
@@ -47,10 +46,7 @@ class SLSTM(Cell):
           UserError: `heads` does not divide H.
         """
         super().__init__(hidden_size, name)
-        if heads < 1 or hidden_size % heads:
-            raise UserError(
-                f"slstm: {heads} heads do not share out {hidden_size} units: give a divisor of these"
-            )
+        check_heads("slstm", hidden_size, heads)
         self.heads = heads
         self.r_init = find_initializer(initializer, blocks=4 * heads)
 

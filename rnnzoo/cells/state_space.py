@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnzoo.cells.base import Cell, LinearCell, find_initializer
+from rnnzoo.cells.base import Cell, LinearCell, find_initializer, wide
 from rnnzoo.errors import UserError, did_you_mean
 from rnnzoo.registry import register
 
@@ -97,14 +97,14 @@ class LRU(_ComplexState):
 
     def coefficients(self, x):
         """(lambda, e^gamma B x), complex, of shapes [N] and [..., N]."""
-        nu = _wide(hk.get_parameter("nu_log", self.state_shape, x.dtype, self._nu))
-        theta = _wide(hk.get_parameter("theta_log", self.state_shape, x.dtype, self._theta))
+        nu = wide(hk.get_parameter("nu_log", self.state_shape, x.dtype, self._nu))
+        theta = wide(hk.get_parameter("theta_log", self.state_shape, x.dtype, self._theta))
 
         def normalising(shape, dtype):
             del shape
             return (0.5 * jnp.log(-jnp.expm1(-2 * jnp.exp(nu)))).astype(dtype)
 
-        gamma = _wide(hk.get_parameter("gamma_log", self.state_shape, x.dtype, normalising))
+        gamma = wide(hk.get_parameter("gamma_log", self.state_shape, x.dtype, normalising))
         a = jnp.exp(jax.lax.complex(-jnp.exp(nu), jnp.exp(theta)))
         return a, jnp.exp(gamma) * _as_complex(self.B(x))
 
@@ -185,8 +185,8 @@ class S5(_ComplexState):
         re = hk.get_parameter("Lambda_re", shape, dtype, hk.initializers.Constant(-0.5))
         im = hk.get_parameter("Lambda_im", shape, dtype, _constant(self.frequencies))
         log_delta = hk.get_parameter("log_delta", shape, dtype, _log_uniform(*self.delta_range))
-        Lambda = jax.lax.complex(jnp.minimum(_wide(re), -1e-4), _wide(im))
-        a, scale = self.discretization(Lambda, jnp.exp(_wide(log_delta)))
+        Lambda = jax.lax.complex(jnp.minimum(wide(re), -1e-4), wide(im))
+        a, scale = self.discretization(Lambda, jnp.exp(wide(log_delta)))
         return a, scale * _as_complex(self.B(x))
 
     def readout(self, h, x):
@@ -262,12 +262,12 @@ class S4D(_ComplexState):
         """The discretised A and what u adds, complex, of shapes [H, N/2] and [..., H, N/2]."""
         shape, dtype = self.state_shape, x.dtype
         half = hk.initializers.Constant(math.log(0.5))
-        re = _wide(hk.get_parameter("A_re_log", shape, dtype, half))
-        im = _wide(hk.get_parameter("A_im", shape, dtype, _constant(self.frequencies)))
+        re = wide(hk.get_parameter("A_re_log", shape, dtype, half))
+        im = wide(hk.get_parameter("A_im", shape, dtype, _constant(self.frequencies)))
         log_delta = hk.get_parameter("log_delta", shape[:1], dtype, _log_uniform(*self.delta_range))
         A = jax.lax.complex(-jnp.exp(re), im)
-        a, scale = self.discretization(A, jnp.exp(_wide(log_delta))[:, None])
-        return a, scale * _wide(self._channels(x))[..., None]
+        a, scale = self.discretization(A, jnp.exp(wide(log_delta))[:, None])
+        return a, scale * wide(self._channels(x))[..., None]
 
     def readout(self, h, x):
         """The output o, of shape [..., H] and the dtype of x."""
@@ -275,7 +275,7 @@ class S4D(_ComplexState):
         normal = hk.initializers.RandomNormal(math.sqrt(0.5))  # |C| has variance 1
         C_re = hk.get_parameter("C_re", shape, dtype, normal)
         C_im = hk.get_parameter("C_im", shape, dtype, normal)
-        y = 2 * jnp.sum(_wide(C_re) * h.real - _wide(C_im) * h.imag, axis=-1)
+        y = 2 * jnp.sum(wide(C_re) * h.real - wide(C_im) * h.imag, axis=-1)
         y = y.astype(x.dtype) + self.feedthrough(self._channels(x))
         p, q = jnp.split(self.O(jax.nn.gelu(y, approximate=False)), 2, axis=-1)
         return p * jax.nn.sigmoid(q)
@@ -320,8 +320,8 @@ class RGLRU(LinearCell, Cell):
     def coefficients(self, x):
         """(a, sqrt(1 - a^2) i u), each of shape [..., H]."""
         u = x if x.shape[-1] == self.hidden_size else self.P(x)
-        Lambda = _wide(hk.get_parameter("Lambda", (self.hidden_size,), x.dtype, self._rates))
-        r, i = jnp.split(jax.nn.sigmoid(_wide(self.W(u))), 2, axis=-1)
+        Lambda = wide(hk.get_parameter("Lambda", (self.hidden_size,), x.dtype, self._rates))
+        r, i = jnp.split(jax.nn.sigmoid(wide(self.W(u))), 2, axis=-1)
         log_a = -self.c * jax.nn.softplus(Lambda) * r
         rest = -jnp.expm1(2 * log_a)  # 1 - a^2, exact where a is near 1
         positive = rest > 1e-30  # sqrt has no gradient at 0
@@ -372,14 +372,9 @@ def _log_uniform(low, high):
 
 def _as_complex(parts):
     """[real parts, imaginary parts] as complex numbers."""
-    return jax.lax.complex(*jnp.split(_wide(parts), 2, axis=-1))
+    return jax.lax.complex(*jnp.split(wide(parts), 2, axis=-1))
 
 
 def _for_real_part(h):
     """What the parts of C, one above the other, multiply for the real part of C h."""
     return jnp.concatenate([h.real, -h.imag], axis=-1)
-
-
-def _wide(a):
-    """`a` in float32 if it is in less: bfloat16 has no number between 0.996 and 1 for a decay."""
-    return a.astype(jnp.promote_types(a.dtype, jnp.float32))
