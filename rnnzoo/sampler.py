@@ -16,7 +16,11 @@ from rnnzoo.errors import UserError
 from rnnzoo.model import LanguageModel, Params
 from rnnzoo.vocabulary import Vocabulary
 
-CHUNK = 32  # time steps of one compiled call: few calls, yet a terminal shows text as it comes
+CHUNK = (
+    256  # the most time steps of one compiled call; what comes before and after it costs as many
+)
+NOISE = 2**20  # the most random numbers of one call: with many texts, it takes fewer time steps
+STREAMED = 32  # time steps of one call where a person waits for the text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +101,7 @@ def sample(
     """
     chosen = Options(length, **options)
     texts = [prompt] * chosen.count
-    for new in _draw_text(model, params, vocabulary, prompt, chosen):
+    for new in _draw_text(model, params, vocabulary, prompt, chosen, CHUNK):
         texts = [text + more for text, more in zip(texts, new, strict=True)]
     return texts
 
@@ -118,38 +122,41 @@ def stream_sample(
       An iterator of lists: the next few characters of each of the `count` texts, the prompt not
       among them.
     """
-    return _draw_text(model, params, vocabulary, prompt, Options(length, **options))
+    return _draw_text(model, params, vocabulary, prompt, Options(length, **options), STREAMED)
 
 
-def _draw_text(model, params, vocabulary, prompt, options: Options) -> Iterator[list[str]]:
+def _draw_text(model, params, vocabulary, prompt, options, at_once) -> Iterator[list[str]]:
     given = vocabulary.encode(prompt) if prompt else np.array([vocabulary.start_id], np.int32)
     rule = _Rule(
-        temperature=float(options.temperature),
+        temperature=min(float(options.temperature), 1e30),  # in float32, more would be infinite
         top_k=min(int(options.top_k or len(vocabulary)), len(vocabulary)),
         top_p=float(options.top_p or 1.0),
         allowed=np.arange(len(vocabulary)) != vocabulary.unknown_id,
     )
-    return _pieces(model, params, vocabulary, given, rule, options)
+    return _pieces(model, params, vocabulary, given, rule, options, at_once)
 
 
-def _pieces(model, params, vocabulary, given, rule, options: Options) -> Iterator[list[str]]:
-    """Runs the model over the prompt and on, a chunk at a time; yields each chunk's new text."""
+def _pieces(model, params, vocabulary, given, rule, options, at_once) -> Iterator[list[str]]:
+    """Runs the model over the prompt and on, so many steps at once; yields each time the new text."""
+    chunk = min(CHUNK, max(1, NOISE // (options.count * len(vocabulary))))
+    at_once = min(at_once, chunk)
+    restricted = rule.top_k < len(vocabulary) or rule.top_p < 1
     steps = len(given) - 1 + options.length if options.length else 0
     key = jax.random.key(options.seed)
     decoders = [vocabulary.decoder() for _ in range(options.count)]
     state = _initial_state(model, params, options.count)
     ids = np.zeros(options.count, np.int32)
-    for start in range(0, steps, CHUNK):
-        part = given[start : start + CHUNK]
-        prompt = np.zeros(CHUNK, np.int32)
+    for start in range(0, steps, at_once):
+        part = given[start : start + at_once]
+        prompt = np.zeros(chunk, np.int32)
         prompt[: len(part)] = part
-        stop = min(steps - start, CHUNK)
+        stop = min(steps - start, at_once)
         state, ids, drawn = _advance(
-            model, params, state, ids, prompt, len(part), start, stop, key, rule
+            model, params, state, ids, prompt, len(part), start, stop, key, rule, restricted
         )
         new = np.asarray(drawn)[max(len(given) - 1 - start, 0) : stop]
         if len(new):
-            final = start + CHUNK >= steps
+            final = start + at_once >= steps
             yield [d(row, final) for d, row in zip(decoders, new.T, strict=True)]
 
 
@@ -174,8 +181,8 @@ def _initial_state(model: LanguageModel, params: Params, count: int):
     return model.initial_state(params, count)
 
 
-@functools.partial(jax.jit, static_argnames="model")
-def _advance(model, params, state, ids, prompt, given, start, stop, key, rule: _Rule):
+@functools.partial(jax.jit, static_argnames=("model", "restricted"))
+def _advance(model, params, state, ids, prompt, given, start, stop, key, rule, restricted):
     """Runs `stop` time steps of a chunk of C, reading the prompt while it lasts.
 
     Args:
@@ -189,6 +196,8 @@ def _advance(model, params, state, ids, prompt, given, start, stop, key, rule: _
       stop: at most C.
       key: of the whole text; folded in with a step's number, it is the same for chunks of any size.
       rule: how characters are drawn.
+      restricted: whether its `top_k` or `top_p` are limits; static, since the sort that they need
+        costs about as much as the cell.
 
     Returns:
       The state, the characters drawn last [B], and those of all steps [C, B].
@@ -210,26 +219,27 @@ def _advance(model, params, state, ids, prompt, given, start, stop, key, rule: _
                 f"the model has {logits.shape[-1]} characters, the vocabulary {V}: "
                 "load the vocabulary that was saved with the model"
             )
-        ids = _draw(logits[0], noise[t], rule)
+        ids = _draw(logits[0], noise[t], rule, restricted)
         return state, ids, drawn.at[t].set(ids)
 
     return lax.fori_loop(0, stop, step, (state, ids, jnp.zeros((C, B), ids.dtype)))
 
 
-def _draw(logits: jax.Array, noise: jax.Array, rule: _Rule) -> jax.Array:
-    """Draws a character for each row by the Gumbel-max trick: logits and noise [B, V] to [B]."""
+def _draw(logits: jax.Array, noise: jax.Array, rule: _Rule, restricted: bool) -> jax.Array:
+    """Draws a character for each row by the Gumbel-max trick: logits and noise [B, V] to [B].
+
+    The largest of logits / temperature + noise is that of logits + temperature * noise, too: at 0
+    the likeliest, and no temperature is so small that dividing by it overflows.
+    """
+    temperature = rule.temperature
     logits = jnp.where(rule.allowed[None], logits.astype(noise.dtype), -jnp.inf)
-    # From the largest down, so that dividing by a tiny temperature overflows to -inf, never to NaN.
-    logits = logits - logits.max(axis=-1, keepdims=True)
-    greedy = logits.argmax(axis=-1)
-    logits = logits / jnp.where(rule.temperature > 0, rule.temperature, 1)
-    logits = lax.cond(  # the sort costs about as much as the cell
-        (rule.top_k < logits.shape[-1]) | (rule.top_p < 1),
-        lambda: restrict(logits, rule.top_k, rule.top_p),
-        lambda: logits,
-    )
-    drawn = (logits + noise).argmax(axis=-1)
-    return jnp.where(rule.temperature > 0, drawn, greedy).astype(jnp.int32)
+    if restricted:
+        below = logits - logits.max(axis=-1, keepdims=True)
+        scaled = below / jnp.maximum(temperature, jnp.finfo(logits.dtype).tiny)
+        kept = restrict(scaled, rule.top_k, rule.top_p) > -jnp.inf
+        logits = jnp.where(kept, logits, -jnp.inf)
+    scores = logits / jnp.maximum(temperature, 1) + jnp.minimum(temperature, 1) * noise
+    return scores.argmax(axis=-1).astype(jnp.int32)
 
 
 def restrict(logits: jax.Array, top_k: int | jax.Array, top_p: float | jax.Array) -> jax.Array:

@@ -119,10 +119,11 @@ def test_no_new_characters(gru, prompt):
     assert list(stream_sample(*gru, VOCABULARY, prompt, 0)) == []
 
 
-def test_a_chunk_of_another_size_changes_nothing(gru, monkeypatch):
-    text = sample(*gru, VOCABULARY, "abc", 50)
-    monkeypatch.setattr(sampler, "CHUNK", 7)
-    assert sample(*gru, VOCABULARY, "abc", 50) == text
+@pytest.mark.parametrize(("name", "size"), [("CHUNK", 7), ("NOISE", 30)])
+def test_a_chunk_of_another_size_changes_nothing(gru, monkeypatch, name, size):
+    text = sample(*gru, VOCABULARY, "abc", 50, top_p=0.9)
+    monkeypatch.setattr(sampler, name, size)
+    assert sample(*gru, VOCABULARY, "abc", 50, top_p=0.9) == text
 
 
 # Bytes
@@ -141,7 +142,7 @@ def test_characters_of_several_bytes_survive_the_borders_of_pieces(monkeypatch):
 # Compilation
 
 
-def test_nothing_compiles_again_but_for_another_count(gru):
+def test_nothing_compiles_again_but_for_another_count_and_limits(gru):
     traces = []
 
     def apply(*args):
@@ -150,6 +151,7 @@ def test_nothing_compiles_again_but_for_another_count(gru):
 
     model, params = gru[0]._replace(apply=apply), gru[1]
     sample(model, params, VOCABULARY, "a", 10)
+    sample(model, params, VOCABULARY, "a", 10, top_k=3)
     before = len(traces)
     assert before > 0
     for prompt in ("", "b", "abc" * 50):
