@@ -7,6 +7,7 @@ Inputs are dense, [T, B, D] with D = H; the loss is the mean of the squared outp
 gradients are by the inputs and all weights. The contenders of a cell:
 
   rnnzoo            `rnnzoo.unroll` of the registered cell
+  rnnzoo, 2 devices the same, with the rows shared out over a CPU's cores, where there are enough
   plain lax.scan    the same cell with `strategy="plain"`
   haiku             Haiku's own core on `hk.dynamic_unroll`
   torch.nn          on one thread and on two; the faster is the one to compare with
@@ -18,6 +19,7 @@ Haiku's cores fix another function for two of the cells; there they are checked,
 time, against rnnzoo's cell with the options that make it that function.
 """
 
+import functools
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
@@ -32,6 +34,7 @@ from benchmarks import report, settings, workloads
 from benchmarks.peers import NAMES, choose, haiku
 from benchmarks.timing import first_call, interleave
 from benchmarks.workloads import Layer
+from rnnzoo.devices import rows_mesh, value_and_grad_by_rows
 from rnnzoo.model import Params
 
 CELLS = ("elman", "gru", "lstm")
@@ -79,6 +82,11 @@ def contenders(
     params = parameters(cell, H, options, xs)
     name = ", ".join(["rnnzoo", *(f"{k}={v}" for k, v in options.items())])
     found = {name: haiku.layer(make_core, rnnzoo.unroll, params, xs)}
+    if (mesh := rows_mesh(xs.shape[1])).size > 1:
+        by_rows = functools.partial(value_and_grad_by_rows, mesh=mesh)
+        found[f"{name}, {mesh.size} devices"] = haiku.layer(
+            make_core, rnnzoo.unroll, params, xs, differentiate=by_rows
+        )
     if not options:
         found["plain lax.scan"] = haiku.layer(make_core, plain, params, xs)
     for peer in among:

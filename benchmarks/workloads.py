@@ -141,6 +141,7 @@ def jax_layer(
     params: Params,
     xs: jax.Array,
     read: Callable[[Any], tuple[Any, Any, Any]] = lambda result: result,
+    differentiate: Callable[[Callable], Callable] = lambda loss: jax.value_and_grad(loss, (0, 1)),
 ) -> Layer:
     """A layer in JAX: loss and gradients in one compiled call.
 
@@ -150,11 +151,12 @@ def jax_layer(
       params: rnnzoo's.
       xs: the inputs, in the layer's own layout.
       read: as in `Layer`, where that layout is not [T, B, D].
+      differentiate: the loss -> its value with the gradients by weights and inputs.
     """
 
     @jax.jit
     def run(weights, xs):
-        square = jax.value_and_grad(lambda w, xs: jnp.mean(apply(w, xs) ** 2), (0, 1))
+        square = differentiate(lambda w, xs: jnp.mean(apply(w, xs) ** 2))
         loss, (d_weights, d_xs) = square(weights, xs)
         return loss, d_xs, d_weights
 

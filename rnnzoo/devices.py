@@ -6,10 +6,13 @@ rows, they meet once in a piece of text, when the gradients are summed.
 """
 
 import os
+from collections.abc import Callable
 
 import jax
 import numpy as np
+from jax import lax
 from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 
 ROWS = "rows"  # the mesh axis along which a batch is shared out
 FEWEST_ROWS = 16  # with fewer, a core waits for the weights, of which each has to read all
@@ -43,3 +46,29 @@ def rows_mesh(rows: int, limit: int = 0) -> Mesh:
     most = 1 if jax.default_backend() != "cpu" else min(limit or rows // FEWEST_ROWS, len(devices))
     count = next((n for n in range(most, 1, -1) if rows % n == 0), 1)
     return Mesh(np.array(devices[:count]), (ROWS,))
+
+
+def value_and_grad_by_rows(loss: Callable, mesh: Mesh) -> Callable:
+    """`jax.value_and_grad(loss, (0, 1))`, with the rows shared out over the mesh's devices.
+
+        mesh = rows_mesh(xs.shape[1])
+        loss, (d_params, d_xs) = jax.jit(value_and_grad_by_rows(loss, mesh))(params, xs)
+
+    The devices meet once, when the gradients by the parameters are averaged; the results are those
+    of one device, to rounding.
+
+    Args:
+      loss: (params, xs) -> the mean over the rows of xs, each of which counts for itself. The leaves
+        of xs have the shape [T, B, ...].
+      mesh: from `rows_mesh(B)`.
+    """
+
+    def share(params, xs):
+        value, (d_params, d_xs) = jax.value_and_grad(loss, (0, 1))(params, xs)
+        value, d_params = lax.pmean((value, d_params), ROWS)
+        return value, (d_params, jax.tree.map(lambda d: d / mesh.size, d_xs))
+
+    rows = P(None, ROWS)
+    return jax.shard_map(
+        share, mesh=mesh, in_specs=(P(), rows), out_specs=(P(), (P(), rows)), check_vma=False
+    )

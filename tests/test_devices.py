@@ -2,9 +2,18 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from rnnzoo.devices import FEWEST_ROWS, ROWS, cores, make_cpu_devices, rows_mesh
+from rnnzoo.devices import (
+    FEWEST_ROWS,
+    ROWS,
+    cores,
+    make_cpu_devices,
+    rows_mesh,
+    value_and_grad_by_rows,
+)
 
 
 @pytest.mark.parametrize(
@@ -36,3 +45,18 @@ def test_and_not_after():
     make_cpu_devices(len(before) + 1)
     assert jax.devices() == before
     assert cores() >= 1
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_gradients_by_rows_are_those_of_one_device(limit):
+    w, xs = (jax.random.normal(jax.random.key(i), s) for i, s in enumerate([(3, 5), (4, 6, 3)]))
+
+    def loss(w, xs):
+        return jnp.mean(jnp.tanh(xs @ w) ** 2)
+
+    mesh = rows_mesh(6, limit)
+    assert mesh.size == limit
+    found = jax.jit(value_and_grad_by_rows(loss, mesh))(w, xs)
+    expected = jax.value_and_grad(loss, (0, 1))(w, xs)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)

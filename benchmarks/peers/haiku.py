@@ -118,6 +118,7 @@ def layer(
     params: Params,
     xs: jax.Array,
     weights: Callable[[Params], Params] = dict,
+    **how: Any,
 ) -> workloads.Layer:
     """Any Haiku core over dense inputs.
 
@@ -127,6 +128,7 @@ def layer(
       params: of rnnzoo's cell.
       xs: the inputs, shape [T, B, D].
       weights: those parameters as the core's.
+      **how: more for `workloads.jax_layer`.
     """
 
     def run(xs):
@@ -134,7 +136,7 @@ def layer(
         return unroll(core, xs, core.initial_state(xs.shape[1]))[0]
 
     apply = hk.without_apply_rng(hk.transform(run)).apply
-    return workloads.jax_layer(apply, weights, params, xs)
+    return workloads.jax_layer(apply, weights, params, xs, **how)
 
 
 def layers(cell: str, H: int, params: Params, xs: jax.Array) -> dict[str, workloads.Layer]:
