@@ -130,7 +130,9 @@ class Series:
         try:
             writing.result()
         except Exception as e:  # orbax and tensorstore raise many kinds when a disk is full
-            reason = getattr(e, "strerror", None) or " ".join(str(e).split())[:200]
+            full = "RESOURCE_EXHAUSTED" in str(e)  # tensorstore's name for it
+            reason = os.strerror(errno.ENOSPC) if full else getattr(e, "strerror", None)
+            reason = reason or " ".join(str(e).split())[:200]
             raise UserError(
                 f"a checkpoint cannot be saved in {str(self.folder)!r}: {reason}; "
                 f"{self._what_is_left()}"

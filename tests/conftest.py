@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
@@ -14,6 +15,21 @@ from absl import flags
 from absl.testing import flagsaver
 
 jax.config.update("jax_enable_x64", True)
+
+
+MAPPINGS = pathlib.Path("/proc/self/maps")
+MOST_MAPPINGS = 20_000
+
+
+@pytest.fixture(autouse=True)
+def few_compiled_functions():
+    """Lets go of compiled functions in time: Linux gives a process 65,530 mappings.
+
+    XLA takes several for each function, and crashes where it gets no more.
+    """
+    yield
+    if MAPPINGS.exists() and MAPPINGS.read_bytes().count(b"\n") > MOST_MAPPINGS:
+        jax.clear_caches()
 
 
 @pytest.fixture(scope="module")
