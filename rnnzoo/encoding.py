@@ -23,7 +23,7 @@ import numpy as np
 from rnnzoo.errors import UserError
 from rnnzoo.vocabulary import Vocabulary, codes
 
-CHUNK = 2**20  # bytes read at once
+CHUNK = 2**18  # bytes read at once: what they become still fits a processor's cache
 LONG = 2**24  # bytes from which on a text is kept encoded on disk
 FOLDER, IDS, VOCABULARY, NOTES = "encoded", "ids.npy", "vocabulary.json", "text.json"
 FORMAT = 1  # of these files; another one has other keys
@@ -81,26 +81,26 @@ def encode(name: str, sources: Sequence[Source], unit: str, cache: pathlib.Path)
         key = _sha256([json.dumps([FORMAT, unit, digests]).encode()])
         folder = cache / FOLDER / key
         with _writing(folder), filelock.FileLock(folder.with_suffix(".lock")):
-            if (kept := _load(folder)) is None:
-                _keep(folder, name, sources, unit)
-                kept = _load(folder)
-        return kept
+            return _load(folder) or _keep(folder, name, sources, unit)
 
 
 def _scan(name: str, sources: Sequence[Source], unit: str) -> tuple[Encoded, int]:
     """All but the ids, and their number."""
     digest, length, first = hashlib.sha256(), 0, {}
-    known = np.zeros(0x110000, bool)
+    known, known_ascii = np.zeros(0x110000, bool), b""
     for text in _texts(sources, unit):
-        digest.update(text if isinstance(text, bytes) else text.encode())
-        found = codes(text)
-        seen = known.take(found, mode="clip")
-        if not seen.all():
-            at = np.flatnonzero(~seen)
-            new, where = np.unique(found[at], return_index=True)
+        data = text.encode() if isinstance(text, str) else text
+        digest.update(data)
+        rest = data.translate(None, delete=known_ascii)  # no part of a longer UTF-8 sequence goes
+        rest = codes(rest.decode() if isinstance(text, str) else rest)
+        if not known.take(rest).all():
+            found = codes(text)
+            new, where = np.unique(found, return_index=True)
+            new, where = new[~known[new]], where[~known[new]]
+            first |= zip(new.tolist(), (length + where).tolist(), strict=True)
             known[new] = True
-            first |= zip(new.tolist(), (length + at[where]).tolist(), strict=True)
-        length += len(found)
+            known_ascii = bytes(np.flatnonzero(known[:128]).tolist())
+        length += len(text)
     symbols = bytes(sorted(first)) if unit == "bytes" else "".join(map(chr, sorted(first)))
     if not length:
         raise UserError(f"corpus {name!r} is empty: nothing to learn from")
@@ -195,22 +195,25 @@ def _writing(folder: pathlib.Path) -> Iterator[None]:
         ) from e
 
 
-def _keep(folder: pathlib.Path, name: str, sources: Sequence[Source], unit: str) -> None:
+def _keep(folder: pathlib.Path, name: str, sources: Sequence[Source], unit: str) -> Encoded:
     """Writes the files under another name, which becomes the folder's own when they are whole."""
     part = folder.with_suffix(".part")
     for old in (part, folder):
         shutil.rmtree(old, ignore_errors=True)
     part.mkdir()
     found, length = _scan(name, sources, unit)
+    digest = hashlib.sha256()
     with (part / IDS).open("wb") as file:
         header = {"descr": found.vocabulary.dtype.str, "fortran_order": False, "shape": (length,)}
         np.lib.format.write_array_header_1_0(file, header)
         for ids in _ids(found.vocabulary, sources, unit):
             file.write(ids)
+            digest.update(ids)
     found.vocabulary.save(part / VOCABULARY)
-    notes = {"sha256": found.sha256, "first": found.first.tolist(), "ids": _sha256_of_ids(part)}
+    notes = {"sha256": found.sha256, "first": found.first.tolist(), "ids": digest.hexdigest()}
     (part / NOTES).write_text(json.dumps(notes), encoding="utf-8")
     part.rename(folder)
+    return found._replace(ids=np.load(folder / IDS, mmap_mode="r"))
 
 
 def _load(folder: pathlib.Path) -> Encoded | None:
@@ -219,14 +222,13 @@ def _load(folder: pathlib.Path) -> Encoded | None:
         return None
     try:
         notes = json.loads((folder / NOTES).read_text(encoding="utf-8"))
-        if notes["ids"] != _sha256_of_ids(folder):
-            return None
         vocabulary = Vocabulary.load(folder / VOCABULARY)
         ids = np.load(folder / IDS, mmap_mode="r")
+        with (folder / IDS).open("rb", buffering=0) as file:  # not through the map: it takes memory
+            np.lib.format.read_magic(file)
+            np.lib.format.read_array_header_1_0(file)
+            if hashlib.file_digest(file, "sha256").hexdigest() != notes["ids"]:
+                return None
         return Encoded(vocabulary, ids, np.array(notes["first"]), notes["sha256"])
     except (OSError, ValueError, KeyError):  # UserError is a ValueError
         return None
-
-
-def _sha256_of_ids(folder: pathlib.Path) -> str:
-    return _sha256(_chunks(Source(IDS, folder / IDS)))
