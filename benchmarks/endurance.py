@@ -10,6 +10,7 @@ memory and open files stay, the report's files have a bound (`rnnzoo.report.MOST
 """
 
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -26,10 +27,10 @@ from rnnzoo.errors import UserError
 from rnnzoo.report import METRICS, SAMPLES
 from rnnzoo.runs import CHECKPOINTS
 
-PIECES, TRUNCATION = 50, 4  # of an epoch; characters
+PIECES, TRUNCATION = 80, 4  # of an epoch; characters
 
 UPDATES = flags.DEFINE_integer(
-    "updates", 1_000_000, "Pieces to train on, 50 an epoch.", lower_bound=PIECES
+    "updates", 1_000_000, "Pieces to train on, 80 an epoch.", lower_bound=PIECES
 )
 EVERY = flags.DEFINE_float("every", 2.0, "Seconds between two looks.", lower_bound=0.01)
 USED = (UPDATES, EVERY)
@@ -44,7 +45,7 @@ SERIES = {
 
 
 def command(updates: int, folder: pathlib.Path) -> list[str]:
-    """What trains: a sample and a validation in each ten epochs, a checkpoint in fifty."""
+    """What trains: a sample and a validation in each ten epochs, a checkpoint in each hundred."""
     config = {
         "cell.name": "elman",
         "cell.hidden_size": 8,
@@ -52,7 +53,7 @@ def command(updates: int, folder: pathlib.Path) -> list[str]:
         "train.batch_size": 1,
         "train.truncation": TRUNCATION,
         "train.max_subsequence_length": PIECES * TRUNCATION,
-        "train.save_every": 50,
+        "train.save_every": 100,
         "corpus.split": (0.01, 0.001, 0.0),
         "corpus.unknown": True,
         "sample.length": 20,
@@ -61,23 +62,23 @@ def command(updates: int, folder: pathlib.Path) -> list[str]:
     return [sys.executable, "-m", "rnnzoo.main", f"--workdir={folder}", *flags]
 
 
-def look(pid: int, folder: pathlib.Path) -> dict:
-    """What the process and its folder take now.
-
-    Raises:
-      FileNotFoundError: the process is over.
-    """
+def look(pid: int, folder: pathlib.Path) -> dict | None:
+    """What the process and its folder take now; None if the process is just ending."""
     process = pathlib.Path("/proc") / str(pid)
     resident = re.search(r"VmRSS:\s+(\d+) kB", (process / "status").read_text())
     if resident is None:
-        raise FileNotFoundError(process)  # it ended, but nobody has waited for it
+        return None
     return {
         "resident_bytes": 1024 * int(resident[1]),
         "open_files": len(list((process / "fd").iterdir())),
         "epoch": _last_epoch(folder / METRICS),
         "metrics_bytes": _size(folder / METRICS),
         "samples_bytes": _size(folder / SAMPLES),
-        "checkpoints_bytes": sum(map(_size, (folder / CHECKPOINTS).rglob("*"))),
+        "checkpoints_bytes": sum(
+            _size(pathlib.Path(parent, name))
+            for parent, _, names in os.walk(folder / CHECKPOINTS)  # passes over what has just gone
+            for name in names
+        ),
     }
 
 
@@ -119,16 +120,14 @@ def measure(updates: int, every: float) -> list[dict]:
             try:
                 while training.poll() is None:
                     found = look(training.pid, folder)
-                    if found["epoch"]:
+                    if found and found["epoch"]:
                         seconds = round(time.perf_counter() - begun, 2)
                         done = PIECES * found.pop("epoch")
                         rows.append({"seconds": seconds, "updates": done, **found})
                     time.sleep(every)
-            except FileNotFoundError:
-                pass
             finally:
-                training.terminate()
-                code = training.wait()
+                training.kill()  # if it is not over, then this process has failed
+            code = training.wait()
             if code or not rows:
                 out.seek(0)
                 raise RuntimeError(f"the training ended with code {code}: {out.read()[-1000:]}")
