@@ -169,7 +169,10 @@ def _stamp(source: Source) -> tuple[int, int]:
     """Size in bytes, and the time of the last change."""
     if isinstance(source.data, bytes):
         return len(source.data), 0
-    found = source.data.stat()
+    try:
+        found = source.data.stat()
+    except OSError as e:
+        raise UserError(f"{source.name!r} cannot be read: {e.strerror}") from e
     return found.st_size, found.st_mtime_ns
 
 
