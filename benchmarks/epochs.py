@@ -10,15 +10,14 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from absl import flags
 
 from benchmarks import workloads
 from benchmarks.timing import first_call, interleave
-from rnnzoo import batches, train
 from rnnzoo import corpus as corpora
+from rnnzoo import train
 from rnnzoo.model import LanguageModel, Params
 from rnnzoo.vocabulary import Vocabulary
 
@@ -47,15 +46,16 @@ def rnnzoo_epoch(model: LanguageModel, params: Params, B: int, T: int) -> Epoch:
     """The trainer of rnnzoo, given the text instead of drawing it."""
     text = state = None
 
-    @jax.jit
-    def lay_out(text):
+    def placed(sharding):
+        return jax.device_put(text.T.ravel(), sharding)
+
+    def rows(key):
         L = len(text) - 1
-        stretch = batches.Stretch(text[:-1], text[1:], jnp.ones((L, B)))
-        return jax.tree.map(lambda a: jnp.pad(a, ((0, -L % T), (0, 0))), stretch)
+        return np.arange(B) * (L + 1), np.full(B, L)
 
     @functools.cache
     def trainer(pieces):
-        source = train.Source(lambda key: lay_out(text), pieces, batch_size=B, truncation=T)
+        source = train.Source(placed, rows, pieces, batch_size=B, truncation=T)
         return train.Trainer(model, OPTIMIZER, source)
 
     def epoch(ids):

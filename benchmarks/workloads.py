@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from rnnzoo import batches, train
 from rnnzoo.loss import cross_entropy
@@ -18,10 +20,13 @@ CLIPPED_ADAM = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
 
 
 def random_piece(length: int, batch_size: int, vocabulary_size: int) -> jax.Array:
-    """Ids of T + 1 characters: inputs are the first T, targets the last. Shape [T + 1, B]."""
-    return jax.random.randint(
-        jax.random.key(0), (length + 1, batch_size), 0, vocabulary_size, jnp.int32
-    )
+    """Ids of T + 1 characters: inputs are the first T, targets the last. Shape [T + 1, B].
+
+    It ends as it begins, so that a text may be the same piece over and over.
+    """
+    shape = length, batch_size
+    ids = jax.random.randint(jax.random.key(0), shape, 0, vocabulary_size, jnp.int32)
+    return jnp.concatenate([ids, ids[:1]])
 
 
 def vocabulary(size: int) -> Vocabulary:
@@ -75,9 +80,12 @@ def rnnzoo_training(
     shared out over a CPU's cores.
     """
     T, B = len(ids) - 1, ids.shape[1]
-    piece = batches.Stretch(ids[:-1], ids[1:], jnp.ones((T, B)))
-    stretch = jax.tree.map(lambda a: jnp.tile(a, (most, 1)), piece)
-    source = train.Source(lambda key: stretch, most, B, T)
+    text = jnp.concatenate([jnp.tile(ids[:-1], (most, 1)), ids[-1:]])
+    rows = jnp.arange(B) * len(text), jnp.full(B, most * T)
+    text = text.T.ravel()
+    source = train.Source(
+        lambda sharding: jax.device_put(text, sharding), lambda key: rows, most, B, T
+    )
     trainer = train.Trainer(model, CLIPPED_ADAM, source)
     zeros = {"piece": jnp.zeros((), jnp.int32), "nats": jnp.zeros(()), "characters": jnp.zeros(())}
 
@@ -87,6 +95,7 @@ def rnnzoo_training(
         state = train.advance(model, CLIPPED_ADAM, T, trainer.mesh, state, stretch, stop)
         return state, state.nats / state.characters
 
+    stretch = batches.Stretch(source.text(NamedSharding(trainer.mesh, P())), *rows)
     state = trainer.start()._replace(params=copy(params))
 
     def call(count=1):

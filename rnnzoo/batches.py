@@ -1,6 +1,6 @@
 """From ids to batches: the shift by one between inputs and targets lives here, and only here.
 
-Shapes: N characters in the text, L time steps in a stretch, B rows in a batch.
+Shapes: N characters in the text, T time steps in a piece, B rows in a batch.
 """
 
 import numbers
@@ -8,20 +8,31 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from rnnzoo.errors import UserError
 
 
 class Stretch(NamedTuple):
-    """Characters in parallel rows, each with the character that follows it.
-
-    L is a multiple of the truncation; rows that end before it are padded, with a weight of 0.
+    """Where in a text the parallel rows of an epoch lie; `piece` reads them.
 
     Attributes:
-      inputs: ids, shape [L, B].
-      targets: the next characters' ids, shape [L, B].
-      weights: 1, or 0 where padded, shape [L, B].
+      ids: the text, of any integer dtype, shape [N].
+      starts: each row's first character, shape [B].
+      lengths: the characters of each row that have a next one to predict, shape [B].
+    """
+
+    ids: jax.Array
+    starts: jax.Array
+    lengths: jax.Array
+
+
+class Piece(NamedTuple):
+    """T characters of each row, each with the character that follows it; rows that end are padded.
+
+    Attributes:
+      inputs: ids, int32, shape [T, B].
+      targets: the next characters' ids, int32, shape [T, B].
+      weights: 1, or 0 where padded, shape [T, B].
     """
 
     inputs: jax.Array
@@ -30,65 +41,61 @@ class Stretch(NamedTuple):
 
 
 def subsequence(
-    key: jax.Array, ids: jax.Array, batch_size: int, length: int, truncation: int
-) -> Stretch:
+    key: jax.Array, characters: int, batch_size: int, length: int
+) -> tuple[jax.Array, jax.Array]:
     """A random contiguous stretch of the text for each row, every place equally likely.
 
     Args:
       key: a JAX random key.
-      ids: the text, shape [N].
+      characters: N, of the text.
       batch_size: B.
       length: characters to predict in each row, less than N.
-      truncation: L is `length` rounded up to a multiple of it.
 
-    Raises:
-      UserError: see `check_subsequence`.
+    Returns:
+      The rows' starts and lengths, each of shape [B].
     """
-    check_subsequence(len(ids), batch_size, length, truncation)
-    starts = jax.random.randint(key, (batch_size,), 0, len(ids) - length)
-    return _stretch(ids, starts, jnp.full(batch_size, length), length, truncation)
+    starts = jax.random.randint(key, (batch_size,), 0, characters - length)
+    return starts, jnp.full(batch_size, length)
 
 
-def stream(ids: jax.Array, batch_size: int, truncation: int) -> Stretch:
+def stream(characters: int, batch_size: int) -> tuple[jax.Array, jax.Array]:
     """The whole text in parallel rows: each of its N - 1 next characters is a target exactly once.
 
     Row b + 1 goes on where row b ends; rows differ in length by one character at most.
 
     Args:
-      ids: the text, shape [N].
+      characters: N, of the text.
       batch_size: B.
-      truncation: L is the longest row's length rounded up to a multiple of it.
+
+    Returns:
+      The rows' starts and lengths, each of shape [B].
 
     Raises:
-      UserError: a size is not positive, or the text has fewer than two characters.
+      UserError: the batch size is not positive, or the text has fewer than two characters.
     """
-    _check_positive(batch_size=batch_size, truncation=truncation)
-    if len(ids) < 2:
-        raise UserError(f"a text of {len(ids)} characters has no next character to predict")
-    short, longer_rows = divmod(len(ids) - 1, batch_size)
+    _check_positive(batch_size=batch_size)
+    if characters < 2:
+        raise UserError(f"a text of {characters} characters has no next character to predict")
+    short, longer_rows = divmod(characters - 1, batch_size)
     rows = jnp.arange(batch_size)
-    starts = rows * short + jnp.minimum(rows, longer_rows)
-    lengths = short + (rows < longer_rows)
-    return _stretch(ids, starts, lengths, short + (longer_rows > 0), truncation)
+    return rows * short + jnp.minimum(rows, longer_rows), short + (rows < longer_rows)
 
 
-def _stretch(ids, starts, lengths, longest: int, truncation: int) -> Stretch:
-    """Row b holds the `lengths[b]` characters from `starts[b]` on, and their next ones."""
-    time = jnp.arange(-(-longest // truncation) * truncation)[:, None]
-    inside = time < lengths[None]
-    at = jnp.where(inside, starts[None] + time, 0)
-    ids = jnp.asarray(ids)
-    return Stretch(inputs=ids[at], targets=ids[at + 1], weights=inside.astype(float))
+def number_of_pieces(longest: int, truncation: int) -> int:
+    """How many pieces of `truncation` characters rows of that length have; the last may be shorter."""
+    return -(-longest // truncation)
 
 
-def number_of_pieces(stretch: Stretch, truncation: int) -> int:
-    """How many pieces of `truncation` time steps the stretch has."""
-    return stretch.inputs.shape[0] // truncation
-
-
-def piece(stretch: Stretch, index: int | jax.Array, truncation: int) -> Stretch:
-    """The piece of that index: shapes [truncation, B]. The index may be traced."""
-    return Stretch(*(lax.dynamic_slice_in_dim(a, index * truncation, truncation) for a in stretch))
+def piece(stretch: Stretch, index: int | jax.Array, truncation: int) -> Piece:
+    """The piece of that index, [truncation, B]. The index may be traced."""
+    ids, starts, lengths = stretch
+    time = index * truncation + jnp.arange(truncation)[:, None]
+    inside = time < lengths
+    at = jnp.where(inside, starts + time, 0)
+    inputs, targets = (
+        ids.at[i].get(mode="promise_in_bounds").astype(jnp.int32) for i in (at, at + 1)
+    )
+    return Piece(inputs, targets, weights=inside.astype(float))
 
 
 def check_subsequence(characters: int, batch_size: int, length: int, truncation: int) -> None:

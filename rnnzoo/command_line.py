@@ -19,7 +19,7 @@ Trains a recurrent network to write, character by character, and lets it.
   python -m rnnzoo.main --config.cell.name=lstm --config.corpus.path=my.txt
   python -m rnnzoo.main --mode=sample --workdir=runs/santa-elman --config.sample.prompt=Santa
   python -m rnnzoo.main --mode=evaluate --workdir=runs/santa-elman
-  python -m rnnzoo.main --mode=reproduce --workdir=runs/santa-elman     train again and compare
+  python -m rnnzoo.main --mode=reproduce --run=runs/santa-elman         train again and compare
   python -m rnnzoo.main --mode=cells                                    list every cell
 
 Flags:
@@ -68,6 +68,7 @@ def _flags() -> flags.FlagValues:
         "The run's folder, new or to go on with; a new run gets runs/<corpus>-<cell>.",
         **define,
     )
+    flags.DEFINE_alias("run", "workdir", flag_values=own)
     flags.DEFINE_multi_string(
         "cell_module", [], "A Python module that registers cells; may be repeated.", **define
     )

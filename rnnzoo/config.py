@@ -41,7 +41,7 @@ def default_config() -> ConfigDict:
     config.corpus.unit = "characters"  # or bytes
     config.corpus.split = (0.9, 0.1, 0.0)  # fractions: training, validation, test
     config.corpus.unknown = False  # one symbol for all that training never saw, not an error
-    config.corpus.cache_dir = ""  # for fetched texts; "" is RNNZOO_CACHE, or the user's cache
+    config.corpus.cache_dir = ""  # for fetched and long texts; "" is RNNZOO_CACHE, or the user's
 
     config.train = ConfigDict()
     config.train.epochs = 100
@@ -50,7 +50,7 @@ def default_config() -> ConfigDict:
     config.train.sampling = "subsequence"  # random stretches, or 'stream': all the text
     config.train.max_subsequence_length = 1024  # characters of a stretch
     config.train.seed = 0
-    config.train.log_every = 10  # epochs
+    config.train.log_every = 10  # epochs between lines with samples, which samples.txt keeps
     config.train.evaluate_every = 10  # epochs between validations; 0 is never
     config.train.save_every = 0  # epochs between checkpoints; 0 is by the clock alone
     config.train.save_minutes = (

@@ -1,6 +1,6 @@
 """The corpus: a text by name or from files, and its split into train, validation and test."""
 
-import hashlib
+import dataclasses
 import math
 import os
 import pathlib
@@ -8,27 +8,52 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import pooch
 
+from rnnzoo.encoding import Source, encode
 from rnnzoo.errors import UserError, did_you_mean
+from rnnzoo.vocabulary import Vocabulary
 
 CACHE_VARIABLE = "RNNZOO_CACHE"
 DEFAULT = "pydoc"
 UNITS = ("characters", "bytes")
+Text = str | bytes | np.ndarray
 
 
-class Corpus(NamedTuple):
-    """A text and where it is from.
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """A text, encoded, and where it is from. Two are equal if all but the place they lie in is.
 
     Attributes:
-      text: str, or bytes if it was read as bytes.
       name: the corpus' name, or the files'.
       sha256: of the text (in UTF-8), in hexadecimal.
+      vocabulary: of the whole text, without an unknown symbol.
+      ids: of the whole text, in the vocabulary's `dtype`, shape [N]. Of a long text they are
+        memory-mapped: only what is read of them takes memory.
+      first: where each of the vocabulary's symbols is first, shape [V].
     """
 
-    text: str | bytes
     name: str
     sha256: str
+    vocabulary: Vocabulary
+    ids: np.ndarray = dataclasses.field(compare=False, repr=False)
+    first: np.ndarray = dataclasses.field(compare=False, repr=False)
+
+    @property
+    def text(self) -> str | bytes:
+        """The text itself: str, or bytes if it was read as bytes. All of it is decoded."""
+        decode = (
+            self.vocabulary.to_bytes if self.vocabulary.unit == "bytes" else self.vocabulary.decode
+        )
+        return decode(self.ids)
+
+    def vocabulary_until(self, end: int, unknown: bool = False) -> Vocabulary:
+        """The vocabulary of the first `end` characters alone."""
+        there = np.flatnonzero(self.first < end)
+        symbols = self.vocabulary.symbols
+        kept = [symbols[i : i + 1] for i in there]
+        return Vocabulary(symbols[:0].join(kept), unknown)
 
 
 class Remote(NamedTuple):
@@ -85,27 +110,33 @@ def load(
       path: goes before `name`. A file, several joined in order (a list, or one str with commas
         between them), or '-' for standard input.
       unit: 'characters' or 'bytes'.
-      cache_dir: where fetched texts are kept; by default the environment variable RNNZOO_CACHE or,
-        if it is not set, the user's cache folder.
+      cache_dir: where fetched texts are kept, and long ones (16 MiB and more) once they are encoded;
+        by default the environment variable RNNZOO_CACHE or, if it is not set, the user's cache folder.
 
     Raises:
       UserError: an unknown name or unit, with the nearest; a text that cannot be fetched (saying
         where to put it by hand), or whose file in the cache is another; a file that is missing, a
-        folder or not UTF-8; a text that is empty or has only one distinct character.
+        folder or not UTF-8, or that changes while it is read; a text that is empty, has only one
+        distinct character, or 2**31 characters or more; a cache folder that cannot be written.
     """
     if unit not in UNITS:
         raise UserError(f"corpus unit {unit!r}: {did_you_mean(unit, UNITS)}")
+    folder = cache_dir or os.environ.get(CACHE_VARIABLE) or pooch.os_cache("rnnzoo")
+    folder = pathlib.Path(folder).expanduser().absolute()
     if path:
         files = _files(path)
         name = ",".join("standard input" if f == "-" else pathlib.Path(f).name for f in files)
-        parts = [_decode(_read(f), unit, f) for f in files]
+        sources = [Source(str(f), _file(f)) for f in files]
     else:
         name = name or DEFAULT
-        parts = [_decode(_named(name, cache_dir), unit, name)]
-    text = parts[0][:0].join(parts)
-    _check(text, name)
-    data = text if isinstance(text, bytes) else text.encode()
-    return Corpus(text, name, hashlib.sha256(data).hexdigest())
+        sources = [Source(name, _named(name, folder))]
+    found = encode(name, sources, unit, folder)
+    if len(found.ids) >= 2**31:
+        raise UserError(
+            f"corpus {name!r} has {len(found.ids):,} characters, and places are numbers below "
+            f"{2**31:,}: cut the text in parts"
+        )
+    return Corpus(name, found.sha256, found.vocabulary, found.ids, found.first)
 
 
 def _files(path: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str | os.PathLike]:
@@ -114,44 +145,22 @@ def _files(path: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str | 
     return [path] if isinstance(path, os.PathLike) else list(path)
 
 
-def _check(text: str | bytes, name: str) -> None:
-    if not text:
-        raise UserError(f"corpus {name!r} is empty: nothing to learn from")
-    if text.count(text[:1]) == len(text):
-        raise UserError(
-            f"corpus {name!r} has only one distinct character, {text[:1]!r}: nothing to predict"
-        )
-
-
-def _decode(data: bytes, unit: str, name: str | os.PathLike) -> str | bytes:
-    if unit == "bytes":
-        return data
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as e:
-        line = data.count(b"\n", 0, e.start) + 1
-        raise UserError(
-            f"{str(name)!r} is not UTF-8: byte 0x{data[e.start]:02x} at offset {e.start}, line "
-            f"{line}: convert it, or read it as bytes (corpus.unit)"
-        ) from e
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _read(path: str | os.PathLike) -> bytes:
+def _file(path: str | os.PathLike) -> bytes | pathlib.Path:
+    """The file, or, of what can be read only once, its bytes."""
     if path == "-":
         return sys.stdin.buffer.read()
     path = pathlib.Path(path).expanduser()
     if path.is_dir():
         raise UserError(f"{str(path)!r} is a folder: name the files in it, with commas between")
     try:
-        return path.read_bytes()
+        return path if path.is_file() else path.read_bytes()
     except FileNotFoundError as e:
         raise UserError(f"there is no file {str(path.absolute())!r}: check the path") from e
     except OSError as e:
         raise UserError(f"{str(path)!r} cannot be read: {e.strerror}") from e
 
 
-def _named(name: str, cache_dir: str | os.PathLike | None) -> bytes:
+def _named(name: str, folder: pathlib.Path) -> bytes | pathlib.Path:
     if name == DEFAULT:
         from pydoc_data.topics import topics  # half a megabyte, and only this corpus needs it
 
@@ -161,11 +170,10 @@ def _named(name: str, cache_dir: str | os.PathLike | None) -> bytes:
             f"no corpus is named {name!r} (a file is given as the path): "
             f"{did_you_mean(name, names())}"
         )
-    folder = cache_dir or os.environ.get(CACHE_VARIABLE) or pooch.os_cache("rnnzoo")
-    return _fetch(name, pathlib.Path(folder).expanduser().absolute())
+    return _fetch(name, folder)
 
 
-def _fetch(name: str, folder: pathlib.Path) -> bytes:
+def _fetch(name: str, folder: pathlib.Path) -> pathlib.Path:
     """The text's file, from the cache folder if it is there, never without its checksum."""
     file, url, sha256 = REMOTES[name]
     path = folder / file
@@ -178,28 +186,31 @@ def _fetch(name: str, folder: pathlib.Path) -> bytes:
                 f"corpus {name!r} cannot be fetched ({why}): put the file of {url}, "
                 f"with SHA-256 {sha256}, at {path}"
             ) from e
-    data = _read(path)
-    if (found := hashlib.sha256(data).hexdigest()) != sha256:
+    try:
+        found = pooch.file_hash(path)
+    except OSError as e:
+        raise UserError(f"{str(path)!r} cannot be read: {e.strerror}") from e
+    if found != sha256:
         raise UserError(
             f"{str(path)!r} is not the corpus {name!r}: its SHA-256 is {found} and should be "
             f"{sha256}; remove the file to have it fetched again"
         )
-    return data
+    return path
 
 
 class Split(NamedTuple):
-    """A text in three parts, in this order; str or bytes, an unwanted one is empty."""
+    """A text in three parts, in this order; an unwanted one is empty."""
 
-    train: str | bytes
-    validation: str | bytes
-    test: str | bytes
+    train: Text
+    validation: Text
+    test: Text
 
 
-def split(text: str | bytes, fractions: Sequence[float]) -> Split:
+def split(text: Text, fractions: Sequence[float]) -> Split:
     """Cuts a text in three by fractions of its length, each cut rounded down.
 
     Args:
-      text: the text.
+      text: the text, or its ids; these are not copied.
       fractions: of train, validation and test. If they sum to less than 1, the text's end is left
         out; a fraction of 0 leaves that part empty.
 

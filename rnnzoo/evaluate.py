@@ -28,7 +28,8 @@ def evaluate(model: LanguageModel, params: Params, ids: jax.Array, chunk: int = 
     Raises:
       UserError: the text has fewer than two characters.
     """
-    return float(_mean_loss(model, params, batches.stream(ids, 1, chunk), chunk))
+    text = batches.Stretch(jax.device_put(ids), *batches.stream(len(ids), 1))
+    return float(_mean_loss(model, params, text, chunk))
 
 
 @functools.partial(jax.jit, static_argnames=("model", "chunk"))
@@ -46,7 +47,7 @@ def _mean_loss(model, params, text: batches.Stretch, chunk):
         loss = cross_entropy(logits, piece.targets, piece.weights)
         return (state, nats + loss * piece.weights.sum()), None
 
-    start = model.initial_state(params, 1), jnp.zeros_like(text.weights[0, 0])
-    chunks = jnp.arange(batches.number_of_pieces(text, chunk))
+    start = model.initial_state(params, 1), jnp.zeros(())
+    chunks = jnp.arange(batches.number_of_pieces(len(text.ids) - 1, chunk))
     (_, nats), _ = lax.scan(one_chunk, start, chunks)
-    return nats / text.weights.sum()
+    return nats / text.lengths.sum()

@@ -18,6 +18,7 @@ from rnnzoo.errors import UserError
 from rnnzoo.loss import bits_per_character
 
 METRICS, CURVES, SAMPLES = "metrics.jsonl", "curves.png", "samples.txt"
+MOST_ROWS = 10_000  # of metrics.jsonl, some 2 MB: of a longer training, not each epoch has one
 
 
 class Report:
@@ -45,8 +46,7 @@ class Report:
         self.folder, self.epochs, self.pieces = folder, epochs, pieces
         for name in (METRICS, SAMPLES):
             _cut_back(folder / name, (written or {}).get(name, 0))
-        lines = (folder / METRICS).read_text(encoding="utf-8").splitlines() if written else []
-        self.rows: list[dict] = [json.loads(line) for line in lines]
+        self._every = -(-epochs // MOST_ROWS)  # rounded up
         self._console = console or Console(highlight=False, markup=False, soft_wrap=True)
         self._metrics = (folder / METRICS).open("a", encoding="utf-8", buffering=1)  # by line
         self._progress = Progress(
@@ -72,8 +72,9 @@ class Report:
         # What ended the training, such as a full disk, is not to be hidden by what it ends here.
         with contextlib.suppress(OSError) if error[0] else contextlib.nullcontext():
             self._metrics.close()
-            if self.rows:
-                draw_curves(self.rows, self.folder / CURVES)
+            lines = (self.folder / METRICS).read_text(encoding="utf-8").splitlines()
+            if lines:
+                draw_curves([json.loads(line) for line in lines], self.folder / CURVES)
 
     def written(self) -> dict[str, int]:
         """The sizes in bytes of the files that grow, for a report that goes on from here."""
@@ -91,7 +92,7 @@ class Report:
         self._console.print(line)
 
     def record(self, epoch: int, loss: float, chars_per_second: float, validation=None) -> dict:
-        """Adds a row to metrics.jsonl.
+        """Adds a row to metrics.jsonl; for more than `MOST_ROWS` epochs, only to every so many.
 
         Args:
           epoch: its number.
@@ -111,8 +112,8 @@ class Report:
         if validation is not None:
             row["validation_loss"] = validation
             row["validation_bpc"] = bits_per_character(validation)
-        self._metrics.write(json.dumps(row) + "\n")
-        self.rows.append(row)
+        if epoch % self._every == 0 or epoch == self.epochs:
+            self._metrics.write(json.dumps(row) + "\n")
         return row
 
     def log(self, row: dict, samples: Sequence[str]) -> None:

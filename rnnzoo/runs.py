@@ -117,14 +117,14 @@ def sample_options(config: ConfigDict) -> dict:
 
 
 def read_text(config: ConfigDict) -> tuple[corpus.Corpus, corpus.Split]:
-    """The corpus of a config, whole and in its parts.
+    """The corpus of a config, and the ids of its parts in the corpus' own vocabulary.
 
     Raises:
       UserError: it cannot be read, or not be split.
     """
     c = config.corpus
     found = corpus.load(c.name, c.path, c.unit, c.cache_dir)
-    return found, corpus.split(found.text, c.split)
+    return found, corpus.split(found.ids, c.split)
 
 
 def evaluate(run: Run, part: str | None = None) -> dict[str, float]:
@@ -141,14 +141,15 @@ def evaluate(run: Run, part: str | None = None) -> dict[str, float]:
     Raises:
       UserError: the part is empty, or has characters outside the vocabulary.
     """
-    _, split = read_text(run.config)
-    parts = [part] if part else [p for p in ("validation", "test") if getattr(split, p)]
+    whole, split = read_text(run.config)
+    parts = [part] if part else [p for p in ("validation", "test") if len(getattr(split, p))]
     losses = {}
     for part in parts or ["train"]:
-        if not (text := getattr(split, part)):
+        if not len(text := getattr(split, part)):
             raise UserError(f"config.corpus.split {run.config.corpus.split} has no {part} part")
         with about(f"the {part} text"):
-            losses[part] = evaluate_text(run.model, run.params, run.vocabulary.encode(text))
+            ids = run.vocabulary.encode_again(text, whole.vocabulary)
+        losses[part] = evaluate_text(run.model, run.params, ids)
     return losses
 
 

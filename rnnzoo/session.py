@@ -6,7 +6,6 @@ a training that nothing interrupted.
 """
 
 import contextlib
-import hashlib
 import json
 import math
 import pathlib
@@ -22,7 +21,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from rnnzoo import config as configs
-from rnnzoo import corpus, optimizers, runs, sampler
+from rnnzoo import optimizers, runs, sampler
 from rnnzoo.checkpoint import Saved, Series
 from rnnzoo.devices import make_cpu_devices
 from rnnzoo.errors import UserError, about
@@ -86,15 +85,15 @@ def prepare(config: ConfigDict) -> Job:
     make_cpu_devices(config.cpu_devices)
     drawing = runs.sample_options(config)
     whole, split = runs.read_text(config)
-    vocabulary = Vocabulary.of(split.train, config.corpus.unknown)
+    vocabulary = whole.vocabulary_until(len(split.train), config.corpus.unknown)
     with about("the validation text"):
-        validation = vocabulary.encode(split.validation)
+        validation = vocabulary.encode_again(split.validation, whole.vocabulary)
     with about("the test text"):
-        vocabulary.encode(split.test)
+        vocabulary.encode_again(split.test, whole.vocabulary)
     with about("config.sample.prompt"):
         vocabulary.encode(config.sample.prompt)
     t = config.train
-    ids = vocabulary.encode(split.train)
+    ids = vocabulary.encode_again(split.train, whole.vocabulary)
     model = runs.make_model(config, len(vocabulary))
     stretches = source(ids, t.sampling, t.batch_size, t.truncation, t.max_subsequence_length)
     optimizer = optimizers.make(updates=t.epochs * stretches.pieces, **config.optimizer)
@@ -102,12 +101,7 @@ def prepare(config: ConfigDict) -> Job:
         model, optimizer, stretches, t.seed, config.cpu_devices, t.not_finite == "skip"
     )
     text = f"{whole.name}: {len(split.train):,} {vocabulary.unit} to train on"
-    return Job(config, text, vocabulary, validation, trainer, _checksum(whole), drawing)
-
-
-def _checksum(whole: corpus.Corpus) -> str:
-    text = whole.text if isinstance(whole.text, bytes) else whole.text.encode()
-    return hashlib.sha256(text).hexdigest()
+    return Job(config, text, vocabulary, validation, trainer, whole.sha256, drawing)
 
 
 def train(

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh, NamedSharding, Sharding
 from jax.sharding import PartitionSpec as P
 
 from rnnzoo import batches
@@ -67,7 +67,7 @@ def update(
     optimizer: optax.GradientTransformation,
     skip: bool,
     state: TrainState,
-    piece: batches.Stretch,
+    piece: batches.Piece,
     characters: jax.Array,
 ) -> TrainState:
     """One step of gradient descent, on one piece: [T, B] inputs, targets and weights.
@@ -147,19 +147,19 @@ def advance(
     Both bounds are values, not shapes: one compilation serves an epoch of any number of calls. The
     old state's memory becomes the new one's.
     """
-    characters = stretch.weights.reshape(-1, truncation * stretch.weights.shape[1]).sum(1)
 
-    def run(state, stretch, characters, stop):
+    def run(state, stretch, lengths, stop):
         def next_piece(state):
             piece = batches.piece(stretch, state.piece, truncation)
-            return update(model, optimizer, skip, state, piece, characters[state.piece])
+            characters = jnp.clip(lengths - state.piece * truncation, 0, truncation).sum()
+            return update(model, optimizer, skip, state, piece, characters.astype(float))
 
         return lax.while_loop(lambda state: state.finite & (state.piece < stop), next_piece, state)
 
     layout = _layout(mesh)
-    in_specs = layout, P(None, ROWS), P(), P()
+    in_specs = layout, batches.Stretch(ids=P(), starts=P(ROWS), lengths=P(ROWS)), P(), P()
     run = jax.shard_map(run, mesh=mesh, in_specs=in_specs, out_specs=layout, check_vma=False)
-    return run(state, stretch, characters, stop)
+    return run(state, stretch, stretch.lengths, stop)
 
 
 @functools.partial(jax.jit, static_argnames=("model", "batch_size"), donate_argnames="state")
@@ -178,13 +178,15 @@ class Source(NamedTuple):
     """Where an epoch's stretch comes from.
 
     Attributes:
-      draw: random key -> `batches.Stretch`.
+      text: where to place it -> the text's ids, shape [N].
+      draw: random key -> the rows' starts and lengths, see `batches.Stretch`.
       pieces: how many pieces of `truncation` time steps it has.
       batch_size: B, its rows.
       truncation: time steps of a piece.
     """
 
-    draw: Callable[[jax.Array], batches.Stretch]
+    text: Callable[[Sharding], jax.Array]
+    draw: Callable[[jax.Array], tuple[jax.Array, jax.Array]]
     pieces: int
     batch_size: int
     truncation: int
@@ -215,19 +217,20 @@ def source(
     """
     if sampling not in SAMPLINGS:
         raise UserError(f"train.sampling {sampling!r}: {did_you_mean(sampling, SAMPLINGS)}")
+    N, B, length = len(ids), batch_size, max_subsequence_length
     if sampling == "stream":
-        batches.check_stream(len(ids), batch_size, truncation)
-        stretch = batches.stream(jnp.asarray(ids), batch_size, truncation)
-        pieces = batches.number_of_pieces(stretch, truncation)
-        return Source(lambda key: stretch, pieces, batch_size, truncation)
-    length = max_subsequence_length
-    batches.check_subsequence(len(ids), batch_size, length, truncation)
-    draw = jax.jit(batches.subsequence, static_argnums=(2, 3, 4))
-    ids = jnp.asarray(ids)
-    pieces = -(-length // truncation)  # rounded up: the last piece may be shorter
-    return Source(
-        lambda key: draw(key, ids, batch_size, length, truncation), pieces, batch_size, truncation
-    )
+        batches.check_stream(N, B, truncation)
+        rows = batches.stream(N, B)
+        longest, draw = -(-(N - 1) // B), lambda key: rows
+    else:
+        batches.check_subsequence(N, B, length, truncation)
+        longest, draw = length, lambda key: _subsequence(key, N, B, length)
+    # A CPU reads aligned memory where it is: a memory-mapped text is not copied.
+    text = functools.cache(functools.partial(jax.device_put, ids))
+    return Source(text, draw, batches.number_of_pieces(longest, truncation), B, truncation)
+
+
+_subsequence = jax.jit(batches.subsequence, static_argnums=(1, 2, 3))
 
 
 class Epoch(NamedTuple):
@@ -370,7 +373,8 @@ class Trainer:
 
     def _stretch(self, number):
         draw_key, _ = jax.random.split(self._key(number))
-        return self.source.draw(draw_key)
+        text = self.source.text(NamedSharding(self.mesh, P()))
+        return batches.Stretch(text, *self.source.draw(draw_key))
 
     def _advance(self, state, stretch, stop):
         fixed = self.model, self.optimizer, self.source.truncation, self.mesh

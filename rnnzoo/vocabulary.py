@@ -2,6 +2,7 @@
 
 import codecs
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -12,6 +13,7 @@ import numpy as np
 from rnnzoo.errors import UserError
 
 REPLACEMENT = "\ufffd"  # how the unknown symbol is shown
+BLOCK = 2**20  # characters that are encoded again at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,11 +66,17 @@ class Vocabulary:
         newline = b"\n" if self.unit == "bytes" else "\n"
         return max(self.symbols.find(newline), 0)
 
-    def encode(self, text: str | bytes) -> np.ndarray:
-        """The ids of a text, int32, shape [number of characters].
+    @property
+    def dtype(self) -> np.dtype:
+        """The smallest unsigned integer that holds every id."""
+        return np.min_scalar_type(len(self) - 1)
+
+    def encode(self, text: str | bytes, dtype: np.typing.DTypeLike = np.int32) -> np.ndarray:
+        """The ids of a text, shape [number of characters].
 
         Args:
           text: in a vocabulary of bytes, a str is taken as UTF-8.
+          dtype: of the ids.
 
         Raises:
           UserError: a character outside a vocabulary without an unknown symbol; or bytes given to a
@@ -78,17 +86,53 @@ class Vocabulary:
             text = text.encode("utf-8", "surrogatepass")
         if isinstance(text, bytes) and self.unit == "characters":
             raise UserError("the text is bytes, the vocabulary characters: read it as characters")
-        codes, known = _codes(text), _codes(self.symbols)
-        ids = np.searchsorted(known, codes).astype(np.int32)
-        unseen = known[np.minimum(ids, len(known) - 1)] != codes
-        if unseen.any():
-            if not self.unknown:
-                raise self._outside(text, int(unseen.argmax()))
-            ids[unseen] = self.unknown_id
-        return ids
+        ids = self._lookup(text)
+        if not self.unknown and (outside := self._first_outside(ids)) is not None:
+            raise self._outside(text[outside], outside)
+        return ids.astype(dtype, copy=False)
 
-    def _outside(self, text: str | bytes, index: int) -> UserError:
-        found = text[index]
+    def encode_again(self, ids: np.ndarray, source: "Vocabulary") -> np.ndarray:
+        """The ids here of a text that was encoded in another vocabulary, shape [N].
+
+        Where both have the same symbols, these are the same ids, without a copy.
+
+        Raises:
+          UserError: see `encode`.
+        """
+        if self.symbols == source.symbols:
+            return ids
+        if self.unit != source.unit:
+            return self.encode(
+                source.to_bytes(ids) if source.unit == "bytes" else source.decode(ids)
+            )
+        table = self._lookup(source.symbols)
+        new = np.empty(len(ids), table.dtype)
+        for start in range(0, len(ids), BLOCK):  # what `take` needs besides is for a block alone
+            block = slice(start, start + BLOCK)
+            new[block] = table.take(ids[block])
+        if not self.unknown and (outside := self._first_outside(new)) is not None:
+            raise self._outside(source.symbols[ids[outside]], outside)
+        return new
+
+    def _lookup(self, text: str | bytes) -> np.ndarray:
+        """The ids of a text of this unit; one more than the last symbol's for what is not there."""
+        return self._table.take(codes(text), mode="clip")
+
+    @functools.cached_property
+    def _table(self) -> np.ndarray:
+        """The id of each code up to one after the largest symbol's, which is not there."""
+        known, missing = codes(self.symbols), len(self.symbols)
+        table = np.full(int(known[-1]) + 2, missing, np.min_scalar_type(missing))
+        table[known] = np.arange(missing)
+        return table
+
+    def _first_outside(self, ids: np.ndarray) -> int | None:
+        missing = len(self.symbols)
+        if ids.max(initial=0) < missing:
+            return None
+        return int((ids == missing).argmax())
+
+    def _outside(self, found: str | int, index: int) -> UserError:
         named = (
             f"byte 0x{found:02x}"
             if isinstance(found, int)
@@ -159,8 +203,8 @@ class Vocabulary:
         return cls(bytes(symbols) if unit == "bytes" else symbols, unknown)
 
 
-def _codes(text: str | bytes) -> np.ndarray:
+def codes(text: str | bytes) -> np.ndarray:
     """Code points or byte values, shape [len(text)]."""
-    if isinstance(text, bytes):
-        return np.frombuffer(text, np.uint8)
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+    if isinstance(text, str) and not text.isascii():
+        return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+    return np.frombuffer(text.encode() if isinstance(text, str) else text, np.uint8)

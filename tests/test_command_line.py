@@ -14,6 +14,7 @@ def test_flags():
     words = "--mode=sample --workdir runs/a --cell_module=a --cell_module=b.c --config=c.py"
     arguments = command_line.parse(["rnnzoo", *words.split()])
     assert arguments == ("sample", "runs/a", "c.py", [], ["a", "b.c"], None, False)
+    assert command_line.parse(["rnnzoo", "--run=runs/b"]).workdir == "runs/b"
     assert command_line.parse(["rnnzoo"]) == ("train", None, None, [], [], None, False)
 
 
@@ -95,6 +96,6 @@ def test_help_names_every_flag_and_key():
     text = command_line.help_text()
     for key, value in configs.flatten(configs.default_config()):
         assert f"--config.{key}={value!r}" in text
-    for flag in ("--config ", "--mode ", "--workdir ", "--cell_module ", "--split "):
+    for flag in ("--config ", "--mode ", "--workdir ", "--run ", "--cell_module ", "--split "):
         assert flag in text
     assert max(len(line) for line in text.splitlines()) <= 100

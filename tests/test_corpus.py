@@ -168,13 +168,14 @@ def test_the_real_texts(name, characters, distinct):
 def test_a_file_is_normalised(write, data, text):
     path = write("a.txt", data)
     c = corpus.load(path=path)
-    assert c == (text, "a.txt", sha256(text.encode()))
+    assert (c.text, c.name, c.sha256) == (text, "a.txt", sha256(text.encode()))
     assert corpus.load(path=pathlib.Path(path)) == c
 
 
 def test_bytes_stay_as_they_are(write):
     data = b"\xef\xbb\xbfa\r\n\xff\x00"
-    assert corpus.load(path=write("a.bin", data), unit="bytes") == (data, "a.bin", sha256(data))
+    c = corpus.load(path=write("a.bin", data), unit="bytes")
+    assert (c.text, c.name, c.sha256) == (data, "a.bin", sha256(data))
 
 
 def test_several_files_are_joined_in_order(write):
@@ -192,7 +193,8 @@ def test_a_path_goes_before_a_name_and_an_empty_one_is_none(write):
 
 def test_standard_input(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"piped\r\n"), "ascii"))
-    assert corpus.load(path="-")[:2] == ("piped\n", "standard input")
+    c = corpus.load(path="-")
+    assert (c.text, c.name) == ("piped\n", "standard input")
 
 
 @pytest.mark.parametrize(

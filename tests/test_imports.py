@@ -11,8 +11,8 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "rnnzoo"
 LAYERS = [
     {"errors", "loss", "host_memory", "devices", "cost"},
     {"registry", "vocabulary", "unroll"},
-    {"cells", "corpus", "batches", "weights"},
-    {"model"},
+    {"cells", "encoding", "batches", "weights"},
+    {"model", "corpus"},
     {"sampler", "evaluate", "checkpoint", "optimizers"},
     {"train", "report", "certificate"},
     {"config"},

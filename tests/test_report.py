@@ -54,3 +54,12 @@ def test_curves_of_any_length(tmp_path, count):
     rows[-1]["validation_loss"] = 1.0
     draw_curves(rows, tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 5000
+
+
+def test_a_long_training_has_a_bounded_number_of_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr("rnnzoo.report.MOST_ROWS", 10)
+    with Report(tmp_path, epochs=25, pieces=1) as report:
+        for epoch in range(1, 26):
+            assert report.record(epoch, 1.0, 1.0)["epoch"] == epoch
+    rows = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
+    assert [row["epoch"] for row in rows] == [3, 6, 9, 12, 15, 18, 21, 24, 25]
