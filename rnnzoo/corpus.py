@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 import pooch
 
+from rnnzoo import cache
 from rnnzoo.encoding import Source, encode
 from rnnzoo.errors import UserError, did_you_mean
 from rnnzoo.vocabulary import Vocabulary
 
-CACHE_VARIABLE = "RNNZOO_CACHE"
 DEFAULT = "pydoc"
 UNITS = ("characters", "bytes")
 Text = str | bytes | np.ndarray
@@ -121,8 +121,7 @@ def load(
     """
     if unit not in UNITS:
         raise UserError(f"corpus unit {unit!r}: {did_you_mean(unit, UNITS)}")
-    folder = cache_dir or os.environ.get(CACHE_VARIABLE) or pooch.os_cache("rnnzoo")
-    folder = pathlib.Path(folder).expanduser().absolute()
+    folder = cache.folder(cache_dir)
     if path:
         files = _files(path)
         name = ",".join("standard input" if f == "-" else pathlib.Path(f).name for f in files)

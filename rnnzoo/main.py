@@ -8,6 +8,7 @@ from absl import app
 from rnnzoo import command_line, registry, runs, sampler, session
 from rnnzoo import config as configs
 from rnnzoo import reproduce as reproduction
+from rnnzoo.cache import keep_compiled_functions
 from rnnzoo.command_line import Arguments
 from rnnzoo.errors import one_line_errors
 from rnnzoo.host_memory import keep_freed_memory
@@ -103,6 +104,7 @@ def parse(argv: list[str]) -> Arguments:
 def run() -> None:
     """The console script."""
     keep_freed_memory()
+    keep_compiled_functions()
     app.run(main, flags_parser=parse)
 
 

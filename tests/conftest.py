@@ -1,13 +1,19 @@
 """Every test runs in double precision, on two virtual devices, with strict broadcasting where it can."""
 
+import atexit
 import json
 import os
 import pathlib
+import shutil
+import tempfile
 
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+if "RNNZOO_CACHE" not in os.environ:  # shared with the workers and programs that tests start
+    os.environ["RNNZOO_CACHE"] = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, os.environ["RNNZOO_CACHE"], ignore_errors=True)
 
 import jax
 import pytest

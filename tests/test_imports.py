@@ -9,7 +9,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "rnnzoo"
 
 # Each layer may import those before it (and its own package), nothing after it.
 LAYERS = [
-    {"errors", "loss", "host_memory", "devices", "cost"},
+    {"errors", "loss", "host_memory", "devices", "cost", "cache"},
     {"registry", "vocabulary", "unroll"},
     {"cells", "encoding", "batches", "weights"},
     {"model", "corpus"},
