@@ -34,6 +34,9 @@ def default_config() -> ConfigDict:
 
     config.model = ConfigDict()
     config.model.embedding_size = 0  # of a learned vector for each character; 0 is one-hot
+    config.model.precision = (
+        "full"  # or 'bfloat16': the cells compute in it, the optimiser does not
+    )
 
     config.corpus = ConfigDict()
     config.corpus.name = "pydoc"  # pydoc, santa or shakespeare
@@ -199,6 +202,7 @@ def wrong_type(key: str, value, wanted: type) -> UserError:
 
 _CHOICES = {
     "corpus.unit": corpus.UNITS,
+    "model.precision": ("full", "bfloat16"),
     "train.sampling": train.SAMPLINGS,
     "train.not_finite": ("stop", "skip"),
     "optimizer.name": optimizers.names(),

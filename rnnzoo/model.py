@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import haiku as hk
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rnnzoo.unroll import unroll
@@ -37,6 +38,7 @@ def language_model(
     vocabulary_size: int,
     embedding_size: int = 0,
     strategy: str = "auto",
+    dtype: jax.typing.DTypeLike | None = None,
 ) -> LanguageModel:
     """A language model around any recurrent core.
 
@@ -47,6 +49,8 @@ def language_model(
       vocabulary_size: V, the number of different characters.
       embedding_size: the size of a learned vector for each character; 0 for one-hot inputs.
       strategy: how the core is unrolled, see `rnnzoo.unroll`.
+      dtype: what the model computes in, and keeps its state in, such as bfloat16; the parameters stay
+        as they are, as do their gradients and the logits. None for the parameters' own.
     """
 
     def build():
@@ -56,7 +60,9 @@ def language_model(
         if embedding_size:
             embed = hk.Embed(vocabulary_size, embedding_size, name="embedding")
         else:
-            embed = functools.partial(jax.nn.one_hot, num_classes=vocabulary_size)
+            embed = functools.partial(
+                jax.nn.one_hot, num_classes=vocabulary_size, dtype=dtype or float
+            )
 
         def step(ids, state):  # so that `unroll` sees that x is one-hot, and looks rows up instead
             return core(embed(ids), state)
@@ -71,11 +77,14 @@ def language_model(
             return logits.reshape(*ids.shape, vocabulary_size), state
 
         def init():
-            return apply(jax.numpy.zeros((1, 1), int), core.initial_state(1))
+            return apply(jnp.zeros((1, 1), int), core.initial_state(1))
 
         return init, (apply, core.initial_state)
 
     init, (apply, initial_state) = hk.multi_transform(build)
+    if dtype is not None:  # the parameters are made as without it
+        init = language_model(make_core, vocabulary_size, embedding_size).init
+        apply, initial_state = _computing_in(dtype, apply, initial_state)
 
     def needs_key(params):
         one_id = np.zeros((1, 1), int)
@@ -93,3 +102,17 @@ def language_model(
         lambda params, batch_size, key=None: initial_state(params, key, batch_size),
         needs_key,
     )
+
+
+def _computing_in(dtype, apply: Callable, initial_state: Callable) -> tuple[Callable, Callable]:
+    """The functions of a model in another dtype; what they take as parameters, they cast."""
+
+    def cast(tree):
+        real = lambda a: jnp.issubdtype(a.dtype, jnp.floating)  # noqa: E731
+        return jax.tree.map(lambda a: a.astype(dtype) if real(a) else a, tree)
+
+    def cast_apply(params, key, ids, state):
+        logits, state = apply(cast(params), key, ids, state)
+        return logits.astype(jnp.result_type(float)), state
+
+    return cast_apply, lambda *arguments: cast(initial_state(*arguments))

@@ -99,7 +99,8 @@ def make_model(config: ConfigDict, vocabulary_size: int) -> LanguageModel:
     def make_core():
         return registry.make(names, cell.hidden_size, layers=cell.layers, **cell.options)
 
-    model = language_model(make_core, vocabulary_size, config.model.embedding_size)
+    dtype = None if config.model.precision == "full" else config.model.precision
+    model = language_model(make_core, vocabulary_size, config.model.embedding_size, dtype=dtype)
     jax.eval_shape(model.init, jax.random.key(0))
     return model
 
