@@ -1,6 +1,9 @@
+import haiku as hk
 import jax
+import numpy as np
 import pytest
 
+import rnnzoo
 from benchmarks import parallel
 from rnnzoo.errors import UserError
 from rnnzoo.unroll import unroll
@@ -40,3 +43,17 @@ def test_auto_takes_the_parallel_form_of_matrix_states_only(monkeypatch):
     monkeypatch.setattr(Both, "prefers_parallel", False)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert unroll(Both(), xs, xs[0])[0][0, 0] == 1
+
+
+def test_the_parallel_form_does_not_mind_a_random_key():
+    xs = jax.random.normal(jax.random.key(0), (32, 2, 8))
+
+    def run(xs, strategy):
+        core = rnnzoo.make("deltanet", 8)
+        return unroll(core, xs, core.initial_state(2), strategy=strategy)
+
+    model = hk.transform(run)
+    params = model.init(jax.random.key(1), xs, "auto")
+    outputs, expected = (model.apply(params, jax.random.key(2), xs, s) for s in ("auto", "plain"))
+    for a, b in zip(jax.tree.leaves(outputs), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-12)
