@@ -110,6 +110,9 @@ def parse(argv: list[str]) -> Arguments:
     except flags.Error as e:
         raise UserError(" ".join(str(e).split())) from e
     mode = words.pop(0) if words and words[0] in MODES else own.mode  # `rnnzoo cells` will do
+    for flag in ("config", "workdir"):
+        if own[flag].value == "":
+            raise UserError(f"--{flag} is empty: give a path, or leave it out")
     if words:
         raise UserError(f"argument {words[0]!r} belongs to no flag: write --name=value")
     return Arguments(mode, own.workdir, own.config, overrides, own.cell_module, own.split, own.fork)

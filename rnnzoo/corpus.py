@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pooch
 
-from rnnzoo.errors import UserError, did_you_mean
+from rnnzoo.errors import UserError, did_you_mean, one_line
 
 CACHE_VARIABLE = "RNNZOO_CACHE"
 DEFAULT = "pydoc"
@@ -139,16 +139,20 @@ def _decode(data: bytes, unit: str, name: str | os.PathLike) -> str | bytes:
 
 def _read(path: str | os.PathLike) -> bytes:
     if path == "-":
+        if sys.stdin is None:
+            raise UserError("standard input is closed: pipe the text in, or name a file")
         return sys.stdin.buffer.read()
-    path = pathlib.Path(path).expanduser()
-    if path.is_dir():
+    path = pathlib.Path(os.path.expanduser(path))
+    if os.path.isdir(path):
         raise UserError(f"{str(path)!r} is a folder: name the files in it, with commas between")
+    if os.path.exists(path) and not os.path.isfile(path):  # it might never end, or never begin
+        raise UserError(f"{str(path)!r} is a pipe or a device: pipe it in, and give the path -")
     try:
         return path.read_bytes()
     except FileNotFoundError as e:
         raise UserError(f"there is no file {str(path.absolute())!r}: check the path") from e
-    except OSError as e:
-        raise UserError(f"{str(path)!r} cannot be read: {e.strerror}") from e
+    except (OSError, ValueError) as e:  # ValueError: no file can have this name
+        raise UserError(f"{str(path)!r} cannot be read: {getattr(e, 'strerror', e)}") from e
 
 
 def _named(name: str, cache_dir: str | os.PathLike | None) -> bytes:
@@ -170,10 +174,11 @@ def _fetch(name: str, folder: pathlib.Path) -> bytes:
     file, url, sha256 = REMOTES[name]
     path = folder / file
     if not path.exists():
+        download = pooch.HTTPDownloader(hooks={"response": _refuse_other_address})
         try:
-            pooch.retrieve(url, f"sha256:{sha256}", path.name, path.parent)
+            pooch.retrieve(url, f"sha256:{sha256}", path.name, path.parent, downloader=download)
         except (OSError, ValueError) as e:  # no network or folder; the checksum is another
-            why = "another file is there" if isinstance(e, ValueError) else type(e).__name__
+            why = "another file is there" if isinstance(e, ValueError) else one_line(e)
             raise UserError(
                 f"corpus {name!r} cannot be fetched ({why}): put the file of {url}, "
                 f"with SHA-256 {sha256}, at {path}"
@@ -185,6 +190,12 @@ def _fetch(name: str, folder: pathlib.Path) -> bytes:
             f"{sha256}; remove the file to have it fetched again"
         )
     return data
+
+
+def _refuse_other_address(response, **_) -> None:
+    """A hook of requests: only the pinned address itself is read, wherever else it leads."""
+    if response.is_redirect:
+        raise OSError(f"its address leads to another, {response.headers['Location']}")
 
 
 class Split(NamedTuple):

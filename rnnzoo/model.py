@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 
 import haiku as hk
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from rnnzoo.errors import UserError
 from rnnzoo.unroll import unroll
 
 Params = Any
@@ -67,11 +69,16 @@ def language_model(
 
         def apply(ids, state):
             h, state = unroll(step, ids, state, strategy=strategy)
+            if not isinstance(h, jax.Array) or h.ndim != 3 or h.shape[:2] != ids.shape:
+                raise UserError(
+                    f"the cell's output for {ids.shape[1]} rows is {jax.tree.map(np.shape, h)} over "
+                    "time: a language model needs one array, [rows, features] at each time step"
+                )
             logits = readout(h.reshape(-1, h.shape[-1]))  # as one matrix: faster to differentiate
             return logits.reshape(*ids.shape, vocabulary_size), state
 
         def init():
-            return apply(jax.numpy.zeros((1, 1), int), core.initial_state(1))
+            return apply(jnp.zeros((1, 1), int), core.initial_state(1))
 
         return init, (apply, core.initial_state)
 
@@ -93,3 +100,23 @@ def language_model(
         lambda params, batch_size, key=None: initial_state(params, key, batch_size),
         needs_key,
     )
+
+
+def check_start(params: Params, state: State) -> None:
+    """Checks the numbers that a training begins with.
+
+    Raises:
+      UserError: a parameter is NaN or infinite, or a number of the state is NaN; -inf may have its
+        sense there.
+    """
+    for path, leaf in jax.tree.leaves_with_path((params, state)):
+        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            continue
+        of_state, numbers = path[0].idx == 1, np.asarray(leaf)
+        if (np.isnan(numbers) if of_state else ~np.isfinite(numbers)).any():
+            name = jax.tree_util.keystr(path[1:], simple=True, separator=".")
+            what = "initial state" if of_state else f"parameter {name}"
+            raise UserError(
+                f"the cell's {what} is {'NaN' if of_state else 'NaN or infinite'} before the first "
+                f"step: mend its {'initial_state' if of_state else 'initialiser'}"
+            )

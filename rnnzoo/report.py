@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from rnnzoo.errors import UserError
+from rnnzoo.errors import UserError, one_line
 from rnnzoo.loss import bits_per_character
 
 METRICS, CURVES, SAMPLES = "metrics.jsonl", "curves.png", "samples.txt"
@@ -45,8 +45,7 @@ class Report:
         self.folder, self.epochs, self.pieces = folder, epochs, pieces
         for name in (METRICS, SAMPLES):
             _cut_back(folder / name, (written or {}).get(name, 0))
-        lines = (folder / METRICS).read_text(encoding="utf-8").splitlines() if written else []
-        self.rows: list[dict] = [json.loads(line) for line in lines]
+        self.rows = read_metrics(folder) if written else []
         self._console = console or Console(highlight=False, markup=False, soft_wrap=True)
         self._metrics = (folder / METRICS).open("a", encoding="utf-8", buffering=1)  # by line
         self._progress = Progress(
@@ -129,6 +128,25 @@ class Report:
         self.say("  ".join(parts) + text)
         with (self.folder / SAMPLES).open("a", encoding="utf-8") as file:
             file.writelines(f"--- epoch {row['epoch']}\n{s}\n" for s in samples)
+
+
+def read_metrics(folder: pathlib.Path) -> list[dict]:
+    """The rows of a run's metrics.jsonl.
+
+    Raises:
+      UserError: the file is missing or damaged.
+    """
+    path = folder / METRICS
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
+    except OSError as e:
+        raise UserError(f"{str(path)!r} cannot be read: {e.strerror}: bring it back") from e
+    except (ValueError, RecursionError) as e:
+        raise UserError(f"{str(path)!r} is damaged ({one_line(e)}): bring it back") from e
+    if not all(isinstance(row, dict) and {"epoch", "loss"} <= row.keys() for row in rows):
+        raise UserError(f"{str(path)!r} is damaged, a line is no epoch's: bring it back")
+    return rows
 
 
 def _cut_back(path: pathlib.Path, size: int) -> None:

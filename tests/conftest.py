@@ -14,6 +14,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 jax.config.update("jax_enable_x64", True)
+jax.devices()  # now, or the first training would make as many as its own config says
 
 
 @pytest.fixture(scope="module")
