@@ -195,7 +195,10 @@ def _fetch(name: str, folder: pathlib.Path) -> bytes:
 def _refuse_other_address(response, **_) -> None:
     """A hook of requests: only the pinned address itself is read, wherever else it leads."""
     if response.is_redirect:
+        response.close()
         raise OSError(f"its address leads to another, {response.headers['Location']}")
+    if not response.ok:
+        response.close()
 
 
 class Split(NamedTuple):

@@ -11,9 +11,11 @@
 
 import itertools
 import json
+import math
 import os
 import pathlib
 import re
+import tempfile
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -26,6 +28,7 @@ from rnnzoo import corpus, registry, sampler
 from rnnzoo.checkpoint import Series
 from rnnzoo.errors import UserError, about, blaming
 from rnnzoo.evaluate import evaluate as evaluate_text
+from rnnzoo.host_memory import physical_memory
 from rnnzoo.model import LanguageModel, Params, language_model
 from rnnzoo.report import CURVES, METRICS, SAMPLES
 from rnnzoo.vocabulary import Vocabulary
@@ -33,7 +36,6 @@ from rnnzoo.vocabulary import Vocabulary
 ROOT = pathlib.Path("runs")
 CONFIG, VOCABULARY, PROVENANCE = "config.json", "vocabulary.json", "provenance.json"
 BEST, CHECKPOINTS = "best", "checkpoints"
-LOCK = "lock"
 # What a run that goes on may have otherwise than before: none of it moves a parameter.
 FREE_TO_CHANGE = ("sample.", "train.save_every", "train.save_minutes", "train.keep")
 WRITTEN = (
@@ -138,6 +140,20 @@ def _try_out(model: LanguageModel, rows: int) -> None:
 
     params = jax.eval_shape(model.init, key)
     jax.eval_shape(steps, params, jax.ShapeDtypeStruct((2, rows), jnp.int32))
+
+
+def check_memory(shapes) -> None:
+    """Checks that what a training holds, a tree of shapes, has room in the machine's memory.
+
+    Raises:
+      UserError: it has not. XLA, when asked for it, ends the process at some sizes.
+    """
+    needed = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
+    if needed > (there := physical_memory()):
+        raise UserError(
+            f"parameters, optimizer and state take {needed / 2**30:,.0f} GiB, and this machine has "
+            f"{there / 2**30:,.0f}: lower cell.hidden_size, cell.layers or train.batch_size"
+        )
 
 
 def sample_options(config: ConfigDict) -> dict:
@@ -273,7 +289,7 @@ def new_folder(workdir: str | pathlib.Path | None, name: str, beside: bool = Fal
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / LOCK).touch()
+        tempfile.TemporaryFile(dir=folder).close()
     except (OSError, ValueError) as e:  # ValueError: no folder can have this name
         reason = getattr(e, "strerror", e)
         raise UserError(f"workdir {str(folder)!r} cannot be written: {reason}") from e

@@ -28,9 +28,11 @@ from rnnzoo.devices import cores, make_cpu_devices
 from rnnzoo.errors import UserError, about
 from rnnzoo.evaluate import evaluate
 from rnnzoo.report import Report, versions
-from rnnzoo.runs import BEST, CHECKPOINTS, CONFIG, LOCK, PROVENANCE, VOCABULARY
+from rnnzoo.runs import BEST, CHECKPOINTS, CONFIG, PROVENANCE, VOCABULARY
 from rnnzoo.train import Trainer, TrainState, source
 from rnnzoo.vocabulary import Vocabulary
+
+LOCK = "lock"
 
 
 class Job(NamedTuple):
@@ -111,6 +113,7 @@ def prepare(config: ConfigDict) -> Job:
     trainer = Trainer(
         model, optimizer, stretches, t.seed, config.cpu_devices, t.not_finite == "skip"
     )
+    runs.check_memory(trainer.saved_shapes())
     text = f"{whole.name}: {len(split.train):,} {vocabulary.unit} to train on"
     return Job(config, text, vocabulary, validation, trainer, whole.sha256, drawing)
 
@@ -160,8 +163,13 @@ def train(
         runs.check_same_vocabulary(origin, job.vocabulary)
     begin = None
     if not resumed or fork:
-        begin = _begin(job, origin)  # before there is a folder: what cannot begin leaves none
         folder = runs.new_folder(workdir, f"{job.text.split(':')[0]}-{config.cell.name}", fork)
+        try:
+            begin = _begin(job, origin)
+        except BaseException:  # what cannot begin leaves no folder
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+            raise
     with (
         _writing(folder),
         _locked(folder),
