@@ -157,7 +157,8 @@ def override(config: ConfigDict, overrides: list[str], only: str = "") -> Config
             configs.check_key(key, defaults)
             _set(config, word, key, text, type(defaults[key]))
         elif equals:
-            config[section.split(".")[0]].options[name] = literal(text)
+            with config.ignore_type():  # the last of several counts, whatever came before it
+                config[section.split(".")[0]].options[name] = literal(text)
         else:
             raise UserError(f"config.{key} needs a value: --config.{key}=value")
     return configs.complete(config)
@@ -179,5 +180,5 @@ def literal(text: str):
     """The Python literal that the text spells, or else the text."""
     try:
         return ast.literal_eval(text)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         return text

@@ -12,6 +12,10 @@ from collections.abc import Iterable
 class UserError(ValueError):
     """A mistake a person can mend: the message is one line saying what, why and how."""
 
+    def __init__(self, message: str):
+        """Escapes what would break the line, or steer the terminal: a name may hold anything."""
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
+
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The nearest of the `known` names as a clause to end an error with; all of them if none is near."""
