@@ -147,6 +147,10 @@ class Series:
                 self.warn(f"checkpoint {str(path)!r} is damaged ({e}): the one before it is used")
         return None
 
+    def numbers(self) -> list[int]:
+        """Of all finished checkpoints, whole or not."""
+        return sorted(int(path.name) for path in self._finished())
+
     def _finished(self) -> Iterator[pathlib.Path]:
         return (path for path in self.folder.glob("*") if path.name.isdigit())
 
@@ -208,8 +212,10 @@ def _verified(path: pathlib.Path) -> Saved:
         expected = json.loads((path / CHECKSUMS).read_text(encoding="utf-8"))
         found = _checksums(path)
         notes = json.loads((path / NOTES).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise Damaged(" ".join(str(e).split())) from e
+    if not (isinstance(expected, dict) and isinstance(notes, dict)):
+        raise Damaged(f"{CHECKSUMS} or {NOTES} is not what was saved")
     for name in sorted(expected.keys() | found.keys()):
         if found.get(name) != expected.get(name):
             state = (

@@ -111,6 +111,9 @@ def parse(argv: list[str]) -> Arguments:
     except flags.Error as e:
         raise UserError(" ".join(str(e).split())) from e
     mode = words.pop(0) if words and words[0] in MODES else own.mode  # `rnnzoo cells` will do
+    for flag in ("config", "workdir"):
+        if own[flag].value == "":
+            raise UserError(f"--{flag} is empty: give a path, or leave it out")
     if words:
         raise UserError(f"argument {words[0]!r} belongs to no flag: write --name=value")
     return Arguments(mode, own.workdir, own.config, overrides, own.cell_module, own.split, own.fork)
@@ -155,7 +158,8 @@ def override(config: ConfigDict, overrides: list[str], only: str = "") -> Config
             configs.check_key(key, defaults)
             _set(config, word, key, text, type(defaults[key]))
         elif equals:
-            config[section.split(".")[0]].options[name] = literal(text)
+            with config.ignore_type():  # the last of several counts, whatever came before it
+                config[section.split(".")[0]].options[name] = literal(text)
         else:
             raise UserError(f"config.{key} needs a value: --config.{key}=value")
     return configs.complete(config)
@@ -177,5 +181,5 @@ def literal(text: str):
     """The Python literal that the text spells, or else the text."""
     try:
         return ast.literal_eval(text)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         return text

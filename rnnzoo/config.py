@@ -14,10 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from ml_collections import ConfigDict
 
 from rnnzoo import corpus, optimizers, train
-from rnnzoo.errors import UserError, did_you_mean
+from rnnzoo.errors import UserError, did_you_mean, one_line
 
 # Sections whose keys are the cell's or the optimiser's own business.
 FREE = ("cell.options", "optimizer.options")
+SECTIONS = ("cell", "model", "corpus", "train", "optimizer", "sample", *FREE)
 
 
 def default_config() -> ConfigDict:
@@ -102,7 +103,7 @@ def load(source: str | os.PathLike) -> ConfigDict:
       UserError: the file is missing or fails, or its config is not valid.
     """
     path, colon, argument = os.fspath(source).partition(":")
-    if not pathlib.Path(path).is_file():
+    if not os.path.isfile(path):  # unlike pathlib's, False for any name that cannot be
         raise UserError(f"there is no config file {path!r}: check the path")
     if path.endswith(".json"):
         return complete(_of_json(path))
@@ -111,9 +112,8 @@ def load(source: str | os.PathLike) -> ConfigDict:
         given = get(*[argument] if colon else []) if get else None
     except UserError:
         raise
-    except Exception as e:  # whatever a person's file raises
-        text = " ".join(str(e).split())
-        raise UserError(f"config file {path!r} fails: {type(e).__name__}: {text}") from e
+    except (Exception, SystemExit) as e:  # whatever a person's file raises
+        raise UserError(f"config file {path!r} fails: {one_line(e)}") from e
     if not isinstance(given, Mapping | ConfigDict):
         raise UserError(f"config file {path!r} needs a function get_config that returns a config")
     return complete(given)
@@ -121,11 +121,14 @@ def load(source: str | os.PathLike) -> ConfigDict:
 
 def _of_json(path: str) -> ConfigDict:
     try:
-        return complete(json.loads(pathlib.Path(path).read_text(encoding="utf-8")))
+        found = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
     except OSError as e:
         raise UserError(f"config {str(path)!r} cannot be read: {e.strerror}") from e
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as e:
+    except (ValueError, RecursionError) as e:
         raise UserError(f"config {str(path)!r} is not a config saved by rnnzoo: {e}") from e
+    if not isinstance(found, dict):
+        raise UserError(f"config {str(path)!r} is not a config saved by rnnzoo: it has no keys")
+    return complete(found)
 
 
 def save(config: ConfigDict, path: str | os.PathLike) -> None:
@@ -158,7 +161,8 @@ def flatten(config: Mapping | ConfigDict, prefix: str = "") -> Iterator[tuple[st
     """All keys with dots between, each with its value."""
     for name, value in config.items():
         key = f"{prefix}{name}"
-        if isinstance(value, Mapping | ConfigDict) and prefix.rstrip(".") not in FREE:
+        inside = isinstance(value, Mapping | ConfigDict) and prefix.rstrip(".") not in FREE
+        if inside and (value or key in SECTIONS):  # an empty one may stand where a value should
             yield from flatten(value, f"{key}.")
         else:
             yield key, value
@@ -237,5 +241,7 @@ def _check_value(key: str, value) -> None:
         raise UserError(f"config.{key} must be at least {_LEAST[key]}, not {value!r}")
     if key == "train.seed" and value >= 2**32:
         raise UserError(f"config.{key} must be less than 2**32, not {value!r}")
+    if key in _LEAST and key != "train.seed" and isinstance(value, int) and value >= 2**31:
+        raise UserError(f"config.{key} must be less than 2**31, not {value!r}")
     if key == "corpus.split" and not all(isinstance(f, int | float) for f in value):
         raise UserError(f"config.{key} must be three numbers, such as (0.9, 0.1, 0), not {value!r}")

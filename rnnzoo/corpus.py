@@ -13,7 +13,7 @@ import pooch
 
 from rnnzoo import cache
 from rnnzoo.encoding import Source, encode
-from rnnzoo.errors import UserError, did_you_mean
+from rnnzoo.errors import UserError, did_you_mean, one_line
 from rnnzoo.vocabulary import Vocabulary
 
 DEFAULT = "pydoc"
@@ -147,16 +147,20 @@ def _files(path: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str | 
 def _file(path: str | os.PathLike) -> bytes | pathlib.Path:
     """The file, or, of what can be read only once, its bytes."""
     if path == "-":
+        if sys.stdin is None:
+            raise UserError("standard input is closed: pipe the text in, or name a file")
         return sys.stdin.buffer.read()
-    path = pathlib.Path(path).expanduser()
-    if path.is_dir():
+    path = pathlib.Path(os.path.expanduser(path))
+    if os.path.isdir(path):
         raise UserError(f"{str(path)!r} is a folder: name the files in it, with commas between")
+    if os.path.exists(path) and not os.path.isfile(path):  # it might never end, or never begin
+        raise UserError(f"{str(path)!r} is a pipe or a device: pipe it in, and give the path -")
     try:
         return path if path.is_file() else path.read_bytes()
     except FileNotFoundError as e:
         raise UserError(f"there is no file {str(path.absolute())!r}: check the path") from e
-    except OSError as e:
-        raise UserError(f"{str(path)!r} cannot be read: {e.strerror}") from e
+    except (OSError, ValueError) as e:  # ValueError: no file can have this name
+        raise UserError(f"{str(path)!r} cannot be read: {getattr(e, 'strerror', e)}") from e
 
 
 def _named(name: str, folder: pathlib.Path) -> bytes | pathlib.Path:
@@ -177,10 +181,11 @@ def _fetch(name: str, folder: pathlib.Path) -> pathlib.Path:
     file, url, sha256 = REMOTES[name]
     path = folder / file
     if not path.exists():
+        download = pooch.HTTPDownloader(hooks={"response": _refuse_other_address})
         try:
-            pooch.retrieve(url, f"sha256:{sha256}", path.name, path.parent)
+            pooch.retrieve(url, f"sha256:{sha256}", path.name, path.parent, downloader=download)
         except (OSError, ValueError) as e:  # no network or folder; the checksum is another
-            why = "another file is there" if isinstance(e, ValueError) else type(e).__name__
+            why = "another file is there" if isinstance(e, ValueError) else one_line(e)
             raise UserError(
                 f"corpus {name!r} cannot be fetched ({why}): put the file of {url}, "
                 f"with SHA-256 {sha256}, at {path}"
@@ -195,6 +200,15 @@ def _fetch(name: str, folder: pathlib.Path) -> pathlib.Path:
             f"{sha256}; remove the file to have it fetched again"
         )
     return path
+
+
+def _refuse_other_address(response, **_) -> None:
+    """A hook of requests: only the pinned address itself is read, wherever else it leads."""
+    if response.is_redirect:
+        response.close()
+        raise OSError(f"its address leads to another, {response.headers['Location']}")
+    if not response.ok:
+        response.close()
 
 
 class Split(NamedTuple):

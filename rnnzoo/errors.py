@@ -2,12 +2,19 @@
 
 import contextlib
 import difflib
+import pathlib
 import sys
+import sysconfig
+import traceback
 from collections.abc import Iterable
 
 
 class UserError(ValueError):
     """A mistake a person can mend: the message is one line saying what, why and how."""
+
+    def __init__(self, message: str):
+        """Escapes what would break the line, or steer the terminal: a name may hold anything."""
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -28,6 +35,30 @@ def about(what: str):
         raise UserError(f"{what}: {e}") from e
 
 
+def one_line(error: BaseException, most: int = 300) -> str:
+    """An exception's kind and message in one line; what goes on for longer is cut off."""
+    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    return text if len(text) <= most else f"{text[:most]} ..."
+
+
+@contextlib.contextmanager
+def blaming(what: str):
+    """Turns whatever is raised into a UserError: "what fails: ValueError: ... (my_cells.py, line 7)"."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as e:
+        raise UserError(f"{what} fails: {one_line(e)}{_place(e)}") from e
+
+
+def _place(error: Exception) -> str:
+    """The line that raised it, or called into an installed package that did; "" if there is none."""
+    installed = tuple(sysconfig.get_paths()[name] for name in ("purelib", "platlib", "stdlib"))
+    own = [f for f in traceback.extract_tb(error.__traceback__) if not f[0].startswith(installed)]
+    return f" ({pathlib.Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+
+
 @contextlib.contextmanager
 def one_line_errors():
     """Ends a program with one line and a code: 2 for a mistake, 130 for Ctrl-C, 143 for SIGTERM."""
@@ -39,3 +70,12 @@ def one_line_errors():
     except KeyboardInterrupt as e:
         print(f"rnnzoo: {e or 'stopped'}", file=sys.stderr)
         sys.exit(getattr(e, "code", 130))
+    except Exception as e:
+        if not isinstance(e, MemoryError) and "RESOURCE_EXHAUSTED" not in str(e):  # XLA's
+            raise
+        print(
+            f"rnnzoo: the memory does not suffice ({one_line(e)}): lower cell.hidden_size, "
+            "cell.layers, train.batch_size, train.truncation or sample.count",
+            file=sys.stderr,
+        )
+        sys.exit(2)

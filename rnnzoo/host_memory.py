@@ -1,6 +1,8 @@
-"""How the C library hands out memory, which decides much of a CPU's speed in XLA."""
+"""The host's memory: how much there is, and how the C library hands it out."""
 
 import ctypes
+import math
+import os
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 
@@ -21,3 +23,10 @@ def keep_freed_memory() -> bool:
         return False
     largest = 2**31 - 1
     return bool(mallopt(M_MMAP_THRESHOLD, largest) and mallopt(M_TRIM_THRESHOLD, largest))
+
+
+def physical_memory() -> float:
+    """The machine's memory in bytes; infinity where the system does not tell."""
+    if not hasattr(os, "sysconf"):
+        return math.inf
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnzoo.errors import UserError
 from rnnzoo.unroll import unroll
 
 Params = Any
@@ -73,6 +74,11 @@ def language_model(
 
         def apply(ids, state):
             h, state = unroll(step, ids, state, strategy=strategy)
+            if not isinstance(h, jax.Array) or h.ndim != 3 or h.shape[:2] != ids.shape:
+                raise UserError(
+                    f"the cell's output for {ids.shape[1]} rows is {jax.tree.map(np.shape, h)} over "
+                    "time: a language model needs one array, [rows, features] at each time step"
+                )
             logits = readout(h.reshape(-1, h.shape[-1]))  # as one matrix: faster to differentiate
             return logits.reshape(*ids.shape, vocabulary_size), state
 
@@ -116,3 +122,23 @@ def _computing_in(dtype, apply: Callable, initial_state: Callable) -> tuple[Call
         return logits.astype(jnp.result_type(float)), state
 
     return cast_apply, lambda *arguments: cast(initial_state(*arguments))
+
+
+def check_start(params: Params, state: State) -> None:
+    """Checks the numbers that a training begins with.
+
+    Raises:
+      UserError: a parameter is NaN or infinite, or a number of the state is NaN; -inf may have its
+        sense there.
+    """
+    for path, leaf in jax.tree.leaves_with_path((params, state)):
+        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            continue
+        of_state, numbers = path[0].idx == 1, np.asarray(leaf)
+        if (np.isnan(numbers) if of_state else ~np.isfinite(numbers)).any():
+            name = jax.tree_util.keystr(path[1:], simple=True, separator=".")
+            what = "initial state" if of_state else f"parameter {name}"
+            raise UserError(
+                f"the cell's {what} is {'NaN' if of_state else 'NaN or infinite'} before the first "
+                f"step: mend its {'initial_state' if of_state else 'initialiser'}"
+            )

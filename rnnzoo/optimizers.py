@@ -3,9 +3,10 @@
 import inspect
 from collections.abc import Mapping
 
+import jax
 import optax
 
-from rnnzoo.errors import UserError, did_you_mean
+from rnnzoo.errors import UserError, blaming, did_you_mean
 
 # They take a learning rate first, but no schedule, need more than gradients at a step, are
 # deprecated, or are only parts of an optimiser.
@@ -47,7 +48,7 @@ def make(
 
     Raises:
       UserError: an unknown name, schedule or option, with the nearest; or a warm-up that leaves no
-        update after it.
+        update after it; or an option's value that optax cannot compute with.
     """
     if name not in names():
         raise UserError(f"no optimizer is named {name!r}: {did_you_mean(name, names())}")
@@ -70,7 +71,11 @@ def make(
         rising = optax.linear_schedule(0, learning_rate, warmup)
         rate = optax.join_schedules([rising, rate], [warmup])
     clip = optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()
-    return optax.chain(clip, factory(rate, **options))
+    with blaming(f"optimizer {name!r} with the options {options}"):
+        optimizer = optax.chain(clip, factory(rate, **options))
+        weights = jax.ShapeDtypeStruct((2, 2), float)
+        jax.eval_shape(lambda w: optimizer.update(w, optimizer.init(w), w), weights)
+    return optimizer
 
 
 # (learning rate, number of updates) -> schedule

@@ -14,7 +14,7 @@ from importlib import metadata
 
 import haiku as hk
 
-from rnnzoo.errors import UserError, did_you_mean
+from rnnzoo.errors import UserError, did_you_mean, one_line
 
 ENTRY_POINT_GROUP = "rnnzoo.cells"
 
@@ -207,8 +207,8 @@ def load_module(module: str) -> list[str]:
     before = set(_entries)
     try:
         imported = importlib.import_module(module)
-    except Exception as e:
-        raise UserError(f"cell module {module!r} cannot be imported: {_one_line(e)}") from e
+    except (Exception, SystemExit) as e:
+        raise UserError(f"cell module {module!r} cannot be imported: {one_line(e)}") from e
     own = {n for n, e in _entries.items() if e.factory.__module__ == imported.__name__}
     added = sorted((set(_entries) - before) | own)
     if not added:
@@ -224,13 +224,9 @@ def _load_plugin(plugin: metadata.EntryPoint) -> None:
     """Imports a plugin's cell; one that its own module does not register is registered here."""
     try:
         factory = plugin.load()
-    except Exception as e:
+    except (Exception, SystemExit) as e:
         raise UserError(
-            f"cell {plugin.name!r} of the plugin {plugin.value!r} cannot be loaded: {_one_line(e)}"
+            f"cell {plugin.name!r} of the plugin {plugin.value!r} cannot be loaded: {one_line(e)}"
         ) from e
     if plugin.name not in _entries:
         register(plugin.name, family="plugin")(factory)
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

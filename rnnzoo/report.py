@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from rnnzoo.errors import UserError
+from rnnzoo.errors import UserError, one_line
 from rnnzoo.loss import bits_per_character
 
 METRICS, CURVES, SAMPLES = "metrics.jsonl", "curves.png", "samples.txt"
@@ -44,8 +44,12 @@ class Report:
     ):
         """Opens metrics.jsonl; the progress bar starts with the `with` block."""
         self.folder, self.epochs, self.pieces = folder, epochs, pieces
-        for name in (METRICS, SAMPLES):
-            _cut_back(folder / name, (written or {}).get(name, 0))
+        sizes = {folder / name: (written or {}).get(name, 0) for name in (METRICS, SAMPLES)}
+        longer = [path for path, size in sizes.items() if _is_longer(path, size)]
+        if written:  # a damaged row is found before anything is cut off
+            read_metrics(folder, sizes[folder / METRICS])
+        for path in longer:
+            os.truncate(path, sizes[path])
         self._every = -(-epochs // MOST_ROWS)  # rounded up
         self._console = console or Console(highlight=False, markup=False, soft_wrap=True)
         self._metrics = (folder / METRICS).open("a", encoding="utf-8", buffering=1)  # by line
@@ -132,15 +136,33 @@ class Report:
             file.writelines(f"--- epoch {row['epoch']}\n{s}\n" for s in samples)
 
 
-def _cut_back(path: pathlib.Path, size: int) -> None:
-    """Cuts off what was written to a file after it had this size."""
+def read_metrics(folder: pathlib.Path, size: int | None = None) -> list[dict]:
+    """The rows of a run's metrics.jsonl, in its first `size` bytes or in all.
+
+    Raises:
+      UserError: the file is missing or damaged.
+    """
+    path = folder / METRICS
+    try:
+        lines = path.read_bytes()[:size].decode().splitlines()
+        rows = [json.loads(line) for line in lines]
+    except OSError as e:
+        raise UserError(f"{str(path)!r} cannot be read: {e.strerror}: bring it back") from e
+    except (ValueError, RecursionError) as e:
+        raise UserError(f"{str(path)!r} is damaged ({one_line(e)}): bring it back") from e
+    if not all(isinstance(row, dict) and {"epoch", "loss"} <= row.keys() for row in rows):
+        raise UserError(f"{str(path)!r} is damaged, a line is no epoch's: bring it back")
+    return rows
+
+
+def _is_longer(path: pathlib.Path, size: int) -> bool:
+    """Whether something was written to a file after it had this size."""
     found = path.stat().st_size if path.exists() else 0
     if found < size:
         raise UserError(
             f"{path} is shorter than when it was saved: bring it back, or give another --workdir"
         )
-    if found > size:
-        os.truncate(path, size)
+    return found > size
 
 
 PACKAGES = ("rnnzoo", "jax", "jaxlib", "dm-haiku", "optax", "orbax-checkpoint", "numpy")

@@ -1,6 +1,5 @@
 """Training a run once more, to show that it comes out the same."""
 
-import json
 import pathlib
 import tempfile
 
@@ -10,7 +9,7 @@ import numpy as np
 from rnnzoo import runs
 from rnnzoo.checkpoint import Series
 from rnnzoo.errors import UserError
-from rnnzoo.report import METRICS
+from rnnzoo.report import read_metrics
 from rnnzoo.runs import CHECKPOINTS
 from rnnzoo.session import train
 
@@ -25,14 +24,18 @@ def reproduce(workdir: str | pathlib.Path) -> str:
       A line that says that they are the same.
 
     Raises:
-      UserError: they differ, with the first difference; the run is not complete or not readable.
+      UserError: they differ, with the first difference; the run is not complete or not readable; its
+        text has changed.
     """
     before = runs.open_run(workdir)
+    text, _ = runs.read_text(before.config)
+    runs.check_same_text(before.folder, text.sha256)
+    rows = [_losses(before.folder)]
     if _newest_notes(before.folder)["epoch"] <= before.config.train.epochs:
         raise UserError(f"{str(workdir)!r} is not complete: train there to its end first")
     with tempfile.TemporaryDirectory(prefix=f"{before.folder.name}-again-") as folder:
         again = train(before.config, pathlib.Path(folder) / "run")
-        rows = [_losses(f) for f in (before.folder, again)]
+        rows.append(_losses(again))
         for one, other in zip(*rows, strict=True):
             if one != other:
                 raise UserError(f"epoch {one['epoch']} differs: {one} before, {other} now")
@@ -50,5 +53,4 @@ def _newest_notes(folder: pathlib.Path) -> dict:
 
 def _losses(folder: pathlib.Path) -> list[dict]:
     """The rows of metrics.jsonl without the training's speed."""
-    lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
-    return [{k: v for k, v in json.loads(x).items() if k != "chars_per_second"} for x in lines]
+    return [{k: v for k, v in r.items() if k != "chars_per_second"} for r in read_metrics(folder)]

@@ -9,26 +9,45 @@
       metrics.jsonl  samples.txt  curves.png
 """
 
+import functools
 import itertools
+import json
+import math
+import os
 import pathlib
 import re
+import tempfile
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from rnnzoo import config as configs
 from rnnzoo import corpus, registry, sampler
 from rnnzoo.checkpoint import Series
-from rnnzoo.errors import UserError, about
+from rnnzoo.errors import UserError, about, blaming
 from rnnzoo.evaluate import evaluate as evaluate_text
+from rnnzoo.host_memory import physical_memory
 from rnnzoo.model import LanguageModel, Params, language_model
+from rnnzoo.report import CURVES, METRICS, SAMPLES
 from rnnzoo.vocabulary import Vocabulary
 
 ROOT = pathlib.Path("runs")
 CONFIG, VOCABULARY, PROVENANCE = "config.json", "vocabulary.json", "provenance.json"
 BEST, CHECKPOINTS = "best", "checkpoints"
+# What a run that goes on may have otherwise than before: none of it moves a parameter.
+FREE_TO_CHANGE = ("sample.", "train.save_every", "train.save_minutes", "train.keep")
+WRITTEN = (
+    VOCABULARY,
+    PROVENANCE,
+    BEST,
+    CHECKPOINTS,
+    METRICS,
+    SAMPLES,
+    CURVES,
+)  # besides the config
 
 
 class Run(NamedTuple):
@@ -56,14 +75,17 @@ def open_run(folder: str | pathlib.Path, cell_modules: Sequence[str] = ()) -> Ru
       UserError: it is no run, or its parts do not fit together.
     """
     folder = pathlib.Path(folder)
-    if not (folder / CONFIG).exists():
+    if not os.path.exists(folder / CONFIG):
         raise UserError(f"{str(folder)!r} holds no run, there is no {CONFIG} in it: {_newest()}")
     config = configs.load(str(folder / CONFIG))
     config.cell.modules += tuple(cell_modules)
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     model = make_model(config, len(vocabulary))
-    saved = Series(folder / BEST, 1).newest() or Series(folder / CHECKPOINTS, 1).newest()
+    series = [Series(folder / BEST, 1), Series(folder / CHECKPOINTS, 1)]
+    saved = series[0].newest() or series[1].newest()
     if saved is None:
+        if any(s.numbers() for s in series):
+            raise UserError(f"{str(folder)!r} holds no parameters that are whole: bring them back")
         raise UserError(f"{str(folder)!r} holds no parameters yet: train there first")
     params = saved.restore("params", jax.eval_shape(model.init, jax.random.key(0)))
     return Run(folder, config, vocabulary, model, params)
@@ -86,7 +108,7 @@ def _newest() -> str:
 
 
 def make_model(config: ConfigDict, vocabulary_size: int) -> LanguageModel:
-    """The language model of a config; its cells are imported and tried out.
+    """The language model of a config; its cells are imported, and take a step of no numbers.
 
     Raises:
       UserError: a cell, module or option that does not exist, or does not fit.
@@ -95,14 +117,45 @@ def make_model(config: ConfigDict, vocabulary_size: int) -> LanguageModel:
         registry.load_module(module)
     names = [name.strip() for name in config.cell.name.split(",")]
     cell = config.cell
+    for key in ("name", "hidden_size", "layers"):
+        if key in cell.options:
+            raise UserError(f"config.cell.options cannot hold {key!r}: set config.cell.{key}")
 
     def make_core():
         return registry.make(names, cell.hidden_size, layers=cell.layers, **cell.options)
 
     dtype = None if config.model.precision == "full" else config.model.precision
-    model = language_model(make_core, vocabulary_size, config.model.embedding_size, dtype=dtype)
-    jax.eval_shape(model.init, jax.random.key(0))
-    return model
+    build = functools.partial(
+        language_model, make_core, vocabulary_size, config.model.embedding_size, dtype=dtype
+    )
+    with blaming(f"cell {cell.name!r}"):
+        _try_out(build(strategy="plain"), max(config.train.batch_size, 2))
+    return build()
+
+
+def _try_out(model: LanguageModel, rows: int) -> None:
+    """Makes the model and takes two steps of several rows, all in shapes alone."""
+    key = jax.random.key(0)
+
+    def steps(params, ids):
+        return model.apply(params, key, ids, model.initial_state(params, rows))
+
+    params = jax.eval_shape(model.init, key)
+    jax.eval_shape(steps, params, jax.ShapeDtypeStruct((2, rows), jnp.int32))
+
+
+def check_memory(shapes) -> None:
+    """Checks that what a training holds, a tree of shapes, has room in the machine's memory.
+
+    Raises:
+      UserError: it has not. XLA, when asked for it, ends the process at some sizes.
+    """
+    needed = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
+    if needed > (there := physical_memory()):
+        raise UserError(
+            f"parameters, optimizer and state take {needed / 2**30:,.0f} GiB, and this machine has "
+            f"{there / 2**30:,.0f}: lower cell.hidden_size, cell.layers or train.batch_size"
+        )
 
 
 def sample_options(config: ConfigDict) -> dict:
@@ -128,8 +181,63 @@ def read_text(config: ConfigDict) -> tuple[corpus.Corpus, corpus.Split]:
     return found, corpus.split(found.ids, c.split)
 
 
+def check_same_config(folder: pathlib.Path, config: ConfigDict) -> None:
+    """Checks that a run may go on under a config.
+
+    Raises:
+      UserError: it began with another, with the keys that differ.
+    """
+    before, now = (dict(configs.flatten(c)) for c in (configs.load(folder / CONFIG), config))
+    changed = [
+        f"{key} is {now[key]!r}, was {before[key]!r}"
+        for key in now
+        if _plain(now[key]) != _plain(before[key]) and not key.startswith(FREE_TO_CHANGE)
+    ]
+    if changed:
+        raise UserError(
+            f"{str(folder)!r} holds a run with another config: {', '.join(changed)}: give the same "
+            "again to go on, --fork to go on with the changed one, or another --workdir"
+        )
+
+
+def _plain(value) -> str:
+    return json.dumps(value.to_dict() if isinstance(value, ConfigDict) else value, sort_keys=True)
+
+
+def check_same_vocabulary(folder: pathlib.Path, vocabulary: Vocabulary) -> None:
+    """Checks that a run's vocabulary is that of its text.
+
+    Raises:
+      UserError: it is not, or cannot be read.
+    """
+    if Vocabulary.load(folder / VOCABULARY) != vocabulary:
+        raise UserError(
+            f"{str(folder / VOCABULARY)!r} is not the vocabulary of the run's text: bring it back"
+        )
+
+
+def check_same_text(folder: pathlib.Path, sha256: str) -> None:
+    """Checks by its SHA-256 that a run's text is the one that it began with.
+
+    Raises:
+      UserError: it is not; or what the run says of it is missing or damaged.
+    """
+    path = folder / PROVENANCE
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))["corpus_sha256"]
+    except OSError as e:
+        raise UserError(f"{str(path)!r} cannot be read: {e.strerror}: bring it back") from e
+    except (ValueError, TypeError, LookupError, RecursionError) as e:
+        raise UserError(f"{str(path)!r} holds no checksum of the text: bring it back") from e
+    if before != sha256:
+        raise UserError(
+            f"the text has changed since the run in {str(folder)!r} began: bring it back, or give "
+            "another --workdir"
+        )
+
+
 def evaluate(run: Run, part: str | None = None) -> dict[str, float]:
-    """The loss over parts of the run's text.
+    """The loss over parts of the run's text, or of the text that `run.config` now names instead.
 
     Args:
       run: from `open_run`.
@@ -140,9 +248,12 @@ def evaluate(run: Run, part: str | None = None) -> dict[str, float]:
       Nats per character of each part.
 
     Raises:
-      UserError: the part is empty, or has characters outside the vocabulary.
+      UserError: the part is empty, or has characters outside the vocabulary; the run's own text has
+        changed since it began.
     """
     whole, split = read_text(run.config)
+    if run.config.corpus == configs.load(run.folder / CONFIG).corpus:
+        check_same_text(run.folder, whole.sha256)
     parts = [part] if part else [p for p in ("validation", "test") if len(getattr(split, p))]
     losses = {}
     for part in parts or ["train"]:
@@ -163,7 +274,7 @@ def new_folder(workdir: str | pathlib.Path | None, name: str, beside: bool = Fal
       beside: make another one beside `workdir`, called like it with a number.
 
     Raises:
-      UserError: it cannot be written.
+      UserError: it cannot be written, or holds files that a run would overwrite.
     """
     if workdir is not None and not beside:
         folder = pathlib.Path(workdir)
@@ -174,9 +285,15 @@ def new_folder(workdir: str | pathlib.Path | None, name: str, beside: bool = Fal
         folder = first
         while folder.exists():
             folder = first.with_name(f"{first.name}-{next(numbers)}")
+    if found := [name for name in WRITTEN if os.path.exists(folder / name)]:
+        raise UserError(
+            f"workdir {str(folder)!r} holds no {CONFIG}, but {found[0]}, which a run would overwrite: "
+            f"bring the {CONFIG} back to go on, or give another --workdir"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / CONFIG).touch()
-    except OSError as e:
-        raise UserError(f"workdir {str(folder)!r} cannot be written: {e.strerror}") from e
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, ValueError) as e:  # ValueError: no folder can have this name
+        reason = getattr(e, "strerror", e)
+        raise UserError(f"workdir {str(folder)!r} cannot be written: {reason}") from e
     return folder

@@ -16,11 +16,10 @@ from rnnzoo.errors import UserError
 from rnnzoo.model import LanguageModel, Params
 from rnnzoo.vocabulary import Vocabulary
 
-CHUNK = (
-    256  # the most time steps of one compiled call; what comes before and after it costs as many
-)
+CHUNK = 256  # the most time steps of one compiled call, around which Python takes as long as for 30
 NOISE = 2**20  # the most random numbers of one call: with many texts, it takes fewer time steps
 STREAMED = 32  # time steps of one call where a person waits for the text
+MOST_TEXTS = 100_000  # whose noise for one call fits into memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Options:
         vocabulary.
       top_p: draw only from the most likely characters that together have at least this probability,
         as few as possible, counted after the temperature and `top_k`.
-      count: B, the number of texts, drawn independently.
+      count: B, the number of texts, drawn independently; at most `MOST_TEXTS`.
       seed: the same seed gives the same texts.
     """
 
@@ -48,7 +47,7 @@ class Options:
     def __post_init__(self):
         """Raises UserError, with the range that is allowed, if an option is outside it."""
         self._need_integer("length", 0)
-        self._need_integer("count", 1)
+        self._need_integer("count", 1, MOST_TEXTS)
         self._need_integer("seed", 0, 2**32 - 1)
         if self.top_k is not None:
             self._need_integer("top_k", 1)

@@ -8,6 +8,7 @@ a training that nothing interrupted.
 import contextlib
 import json
 import math
+import os
 import pathlib
 import signal
 import threading
@@ -23,7 +24,7 @@ from ml_collections import ConfigDict
 from rnnzoo import config as configs
 from rnnzoo import optimizers, runs, sampler
 from rnnzoo.checkpoint import Saved, Series
-from rnnzoo.devices import make_cpu_devices
+from rnnzoo.devices import cores, make_cpu_devices
 from rnnzoo.errors import UserError, about
 from rnnzoo.evaluate import evaluate
 from rnnzoo.report import Report, versions
@@ -32,8 +33,6 @@ from rnnzoo.train import Trainer, TrainState, source
 from rnnzoo.vocabulary import Vocabulary
 
 LOCK = "lock"
-# What a run that goes on may have otherwise than before: none of it moves a parameter.
-FREE_TO_CHANGE = ("sample.", "train.save_every", "train.save_minutes", "train.keep")
 
 
 class Job(NamedTuple):
@@ -76,13 +75,27 @@ class Progress(NamedTuple):
     written: dict[str, int] | None = None
 
 
+class Beginning(NamedTuple):
+    """Where a training begins.
+
+    Attributes:
+      progress: its first.
+      checkpoint: the folder of the checkpoint that it is from, if any.
+      seconds: how long it took to compile, or to read.
+    """
+
+    progress: Progress
+    checkpoint: pathlib.Path | None
+    seconds: float
+
+
 def prepare(config: ConfigDict) -> Job:
     """Reads the text and makes the trainer; nothing is written.
 
     Raises:
       UserError: a mistake in the config.
     """
-    make_cpu_devices(config.cpu_devices)
+    _make_devices(config.cpu_devices)
     drawing = runs.sample_options(config)
     whole, split = runs.read_text(config)
     vocabulary = whole.vocabulary_until(len(split.train), config.corpus.unknown)
@@ -100,8 +113,19 @@ def prepare(config: ConfigDict) -> Job:
     trainer = Trainer(
         model, optimizer, stretches, t.seed, config.cpu_devices, t.not_finite == "skip"
     )
+    runs.check_memory(trainer.saved_shapes())
     text = f"{whole.name}: {len(split.train):,} {vocabulary.unit} to train on"
     return Job(config, text, vocabulary, validation, trainer, whole.sha256, drawing)
+
+
+def _make_devices(count: int) -> None:
+    make_cpu_devices(min(count, cores()))
+    found = len(jax.local_devices())
+    if jax.default_backend() == "cpu" and count > found:
+        raise UserError(
+            f"config.cpu_devices is {count}, and this process has {found} cores: lower it, or take "
+            "0 for as many as are of use"
+        )
 
 
 def train(
@@ -125,28 +149,71 @@ def train(
         a loss that is not finite, with the last good state saved.
       Stopped: Ctrl-C or SIGTERM, after saving.
     """
-    resumed = workdir is not None and (pathlib.Path(workdir) / CONFIG).exists()
+    resumed = workdir is not None and os.path.exists(pathlib.Path(workdir) / CONFIG)
     if fork and not resumed:
-        raise UserError(f"--fork goes on from a run, and there is none in {str(workdir)!r}")
-    if resumed and not fork:
-        _check_same_config(pathlib.Path(workdir), config)
-    job = prepare(config)
-    if resumed:
-        _check_same_text(pathlib.Path(workdir), job)
+        raise UserError(
+            f"--fork goes on from a run, and there is none in --workdir={workdir or ''}: give its folder"
+        )
     origin = folder = pathlib.Path(workdir) if resumed else None
+    if resumed and not fork:
+        runs.check_same_config(origin, config)
+    job = prepare(config)
+    if resumed and Series(origin / CHECKPOINTS, 1).numbers():
+        runs.check_same_text(origin, job.checksum)
+        runs.check_same_vocabulary(origin, job.vocabulary)
+    begin = None
     if not resumed or fork:
         folder = runs.new_folder(workdir, f"{job.text.split(':')[0]}-{config.cell.name}", fork)
+        try:
+            begin = _begin(job, origin)
+        except BaseException:  # what cannot begin leaves no folder
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+            raise
     with (
         _writing(folder),
         _locked(folder),
         Series(folder / CHECKPOINTS, config.train.keep) as checkpoints,
     ):
-        if not resumed or fork:
+        begin = begin or _begin(job, origin)
+        if not checkpoints.numbers():
             configs.save(config, folder / CONFIG)
             job.vocabulary.save(folder / VOCABULARY)
             _save_provenance(job, folder / PROVENANCE)
-        _Session(job, folder, checkpoints).run(origin)
+        _Session(job, folder, checkpoints).run(begin, origin)
     return folder
+
+
+def _begin(job: Job, origin: pathlib.Path | None) -> Beginning:
+    """From the newest checkpoint in the folder `origin`; without one, from the beginning."""
+    start = time.perf_counter()
+    series = Series(origin / CHECKPOINTS, 1) if origin else None
+    found = series.newest() if series else None
+    if found is None and series and series.numbers():
+        raise UserError(
+            f"no checkpoint in {str(series.folder)!r} is whole: bring one back, or give another "
+            "--workdir"
+        )
+    progress = _restored(job, found) if found else Progress(job.trainer.start())
+    return Beginning(progress, found and found.path, time.perf_counter() - start)
+
+
+def _restored(job: Job, found: Saved) -> Progress:
+    trees = {name: found.restore(name, like) for name, like in job.trainer.saved_shapes().items()}
+    notes = found.notes
+    try:
+        return Progress(
+            state=job.trainer.resume(trees),
+            epoch=notes["epoch"],
+            within=notes["within"],
+            best=math.inf if notes["best"] is None else notes["best"],
+            written=notes["written"],
+        )
+    except KeyError as e:
+        raise UserError(
+            f"the notes of {str(found.path)!r} are not this version's, {e} is missing: give another "
+            "--workdir"
+        ) from e
 
 
 class Stopped(KeyboardInterrupt):
@@ -169,17 +236,15 @@ class _Session:
         self.job, self.folder, self.checkpoints = job, folder, checkpoints
         self.saved_at = time.monotonic()
 
-    def run(self, origin: pathlib.Path | None) -> None:
-        """Trains to the last epoch, from the newest checkpoint in the folder `origin`, if any."""
+    def run(self, begin: Beginning, origin: pathlib.Path | None) -> None:
+        """Trains to the last epoch, from a beginning that the folder `origin` holds, if any."""
         job, epochs = self.job, self.job.config.train.epochs
-        begun = time.perf_counter()
-        found = self._find(origin) if origin else None
-        progress = self._restored(found) if found else Progress(job.trainer.start())
+        progress = begin.progress
         rows = progress.written if origin == self.folder else None
         with Report(self.folder, epochs, job.trainer.source.pieces, written=rows) as report:
             report.say(f"{job.text}, {self.folder}")
-            if found:
-                report.say(f"resumed from {found.path}, {_where(progress)}")
+            if begin.checkpoint:
+                report.say(f"resumed from {begin.checkpoint}, {_where(progress)}")
             elif origin:
                 report.say("resumed from the beginning: there is no checkpoint yet")
             if progress.epoch > epochs:
@@ -187,9 +252,8 @@ class _Session:
                 return
             size = sum(leaf.size for leaf in jax.tree.leaves(progress.state.params))
             shares = f" for {n} devices" if (n := job.trainer.mesh.size) > 1 else ""
-            seconds = time.perf_counter() - begun
             report.say(
-                f"{job.config.cell.name}: {size:,} parameters, compiled in {seconds:.1f} s{shares}"
+                f"{job.config.cell.name}: {size:,} parameters, compiled in {begin.seconds:.1f} s{shares}"
             )
             with Series(self.folder / BEST, 1) as best, _signals() as signalled:
                 for _ in range(progress.epoch, epochs + 1):
@@ -257,27 +321,16 @@ class _Session:
         self.checkpoints.save(number, self.job.trainer.save(progress.state), notes)
         self.saved_at = time.monotonic()
 
-    def _find(self, origin: pathlib.Path) -> Saved | None:
-        here = origin == self.folder
-        return (self.checkpoints if here else Series(origin / CHECKPOINTS, 1)).newest()
-
-    def _restored(self, found: Saved) -> Progress:
-        shapes = self.job.trainer.saved_shapes()
-        trees = {name: found.restore(name, wanted) for name, wanted in shapes.items()}
-        notes = found.notes
-        return Progress(
-            state=self.job.trainer.resume(trees),
-            epoch=notes["epoch"],
-            within=notes["within"],
-            best=math.inf if notes["best"] is None else notes["best"],
-            written=notes["written"],
-        )
-
     def _stopped(self, progress: Progress, outcome, number: int) -> BaseException:
         where = f"{_where(progress)}; saved in {self.folder / CHECKPOINTS}"
         if outcome.finite:
             again = f"run the same command with --workdir={self.folder} to go on"
             return Stopped(f"stopped {where}: {again}", number)
+        if progress.epoch == 1 and not outcome.pieces:
+            return UserError(
+                f"the loss or its gradient is no finite number from the first piece on; saved in "
+                f"{self.folder / CHECKPOINTS}: python -m rnnzoo.certify checks the cell"
+            )
         return UserError(
             f"the loss or its gradient is no finite number any more, {where}: lower "
             "optimizer.learning_rate or optimizer.clip_norm, or set train.not_finite=skip, and --fork"
@@ -288,35 +341,6 @@ def _where(progress: Progress) -> str:
     if progress.within:
         return f"in epoch {progress.epoch} after {int(progress.state.piece)} pieces"
     return f"after epoch {progress.epoch - 1}"
-
-
-def _check_same_config(folder: pathlib.Path, config: ConfigDict) -> None:
-    """Refuses to go on with a run under another config."""
-    before, now = (dict(configs.flatten(c)) for c in (configs.load(folder / CONFIG), config))
-    changed = [
-        f"{key} is {now[key]!r}, was {before[key]!r}"
-        for key in now
-        if _plain(now[key]) != _plain(before[key]) and not key.startswith(FREE_TO_CHANGE)
-    ]
-    if changed:
-        raise UserError(
-            f"{str(folder)!r} holds a run with another config: {', '.join(changed)}: give the same "
-            "again to go on, --fork to go on with the changed one, or another --workdir"
-        )
-
-
-def _plain(value) -> str:
-    return json.dumps(value.to_dict() if isinstance(value, ConfigDict) else value, sort_keys=True)
-
-
-def _check_same_text(folder: pathlib.Path, job: Job) -> None:
-    path = folder / PROVENANCE
-    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    if before.get("corpus_sha256", job.checksum) != job.checksum:
-        raise UserError(
-            f"the text has changed since the run in {str(folder)!r} began: bring it back to go on, "
-            "or give another --workdir"
-        )
 
 
 def _save_provenance(job: Job, path: pathlib.Path) -> None:

@@ -31,7 +31,7 @@ from rnnzoo import batches
 from rnnzoo.devices import ROWS, rows_mesh
 from rnnzoo.errors import UserError, did_you_mean
 from rnnzoo.loss import cross_entropy
-from rnnzoo.model import LanguageModel, Params
+from rnnzoo.model import LanguageModel, Params, check_start
 
 CHARACTERS_PER_CALL = 16_384  # of one compiled call: so long an interruption waits
 
@@ -284,8 +284,14 @@ class Trainer:
         return rows_mesh(B, self.devices if in_rows else 1)
 
     def start(self) -> TrainState:
-        """The state before the first epoch, with everything compiled that an epoch calls."""
-        state, stretch = self._begin(self._placed(jax.jit(self._initial)()), 0)
+        """The state before the first epoch, with everything compiled that an epoch calls.
+
+        Raises:
+          UserError: the cell's parameters or its state are not finite from the beginning.
+        """
+        initial = jax.jit(self._initial)()
+        check_start(initial.params, initial.recurrent_state)
+        state, stretch = self._begin(self._placed(initial), 0)
         return self._advance(state, stretch, 0)  # no piece: compiles, and changes nothing
 
     def _initial(self) -> TrainState:

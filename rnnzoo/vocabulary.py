@@ -188,7 +188,7 @@ class Vocabulary:
             return cls._of_json(json.loads(content))
         except OSError as e:
             raise UserError(f"vocabulary {str(path)!r} cannot be read: {e.strerror}") from e
-        except (ValueError, TypeError, KeyError) as e:  # UserError is a ValueError
+        except (ValueError, TypeError, KeyError, RecursionError) as e:  # UserError is a ValueError
             raise UserError(
                 f"{str(path)!r} does not hold a vocabulary as rnnzoo saves it "
                 f"({type(e).__name__}: {e}): restore it, or train again"

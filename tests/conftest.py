@@ -21,7 +21,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 jax.config.update("jax_enable_x64", True)
-jax.devices()  # two from now on: the trainer would ask for another number
+jax.devices()  # now, or the first training would make as many as its own config says
 
 
 MAPPINGS = pathlib.Path("/proc/self/maps")

@@ -145,6 +145,6 @@ def find_initializer(name: str | Callable, blocks: int = 1) -> Callable:
 def _look_up(kind: str, name: str | Callable, known: dict[str, Callable]) -> Callable:
     if callable(name):
         return name
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise UserError(f"no {kind} is named {name!r}: {did_you_mean(name, known)}")
     return known[name]

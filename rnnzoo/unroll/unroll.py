@@ -158,7 +158,12 @@ def _checked(core: Callable) -> Callable:
     """The core, refused where its next state is not of the kind of its state."""
 
     def step(inputs, state):
-        output, next_state = core(inputs, state)
+        result = core(inputs, state)
+        if not isinstance(result, tuple | list) or len(result) != 2:
+            raise UserError(
+                f"unroll: the core returns {_kind(result)}: a step returns the pair (output, next state)"
+            )
+        output, next_state = result
         next_state = jax.tree.map(jnp.asarray, next_state)
         before, after = jax.tree.structure(state), jax.tree.structure(next_state)
         if before != after:
@@ -178,6 +183,10 @@ def _checked(core: Callable) -> Callable:
         return output, next_state
 
     return step
+
+
+def _kind(value) -> str:
+    return f"{len(value)} values" if isinstance(value, tuple | list) else type(value).__name__
 
 
 def _emitting_states(step: Callable) -> Callable:
