@@ -3,6 +3,9 @@
 The run folder holds all that is needed to go on: `train` on a folder that has a run in it resumes
 that run from its newest whole checkpoint, and ends in the same losses and parameters, to the bit, as
 a training that nothing interrupted.
+
+Of several processes (`rnnzoo.distributed`), all compute and the writer alone has the folder. What
+decides their way, such as a signal, they agree on, since each waits for the others at every step.
 """
 
 import contextlib
@@ -22,14 +25,14 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from rnnzoo import config as configs
-from rnnzoo import corpus, optimizers, runs, sampler
+from rnnzoo import corpus, distributed, optimizers, runs, sampler
 from rnnzoo.checkpoint import Saved, Series
 from rnnzoo.devices import make_cpu_devices
 from rnnzoo.errors import UserError, about
 from rnnzoo.evaluate import evaluate
-from rnnzoo.report import Report, versions
+from rnnzoo.report import Report, Silence, versions
 from rnnzoo.runs import BEST, CHECKPOINTS, CONFIG, PROVENANCE, VOCABULARY
-from rnnzoo.train import Trainer, TrainState, source
+from rnnzoo.train import Epoch, Trainer, TrainState, source
 from rnnzoo.vocabulary import Vocabulary
 
 LOCK = "lock"
@@ -126,11 +129,17 @@ def train(
     Returns:
       The run's folder.
 
+    Of several processes, the writer does all that has to do with the folder, and `workdir` and `fork`
+    mean nothing to the others.
+
     Raises:
       UserError: a mistake in the config; the folder's run has another config or text, or is in use;
         a loss that is not finite, with the last good state saved.
       Stopped: Ctrl-C or SIGTERM, after saving.
     """
+    if not distributed.is_writer():
+        _Session(prepare(config), pathlib.Path(workdir or ""), Silence()).run(None)
+        return pathlib.Path(workdir or "")
     resumed = workdir is not None and (pathlib.Path(workdir) / CONFIG).exists()
     if fork and not resumed:
         raise UserError(f"--fork goes on from a run, and there is none in {str(workdir)!r}")
@@ -179,10 +188,14 @@ class _Session:
         """Trains to the last epoch, from the newest checkpoint in the folder `origin`, if any."""
         job, epochs = self.job, self.job.config.train.epochs
         begun = time.perf_counter()
+        distributed.check_same(
+            config=repr(job.config), text=job.checksum, versions=repr(versions())
+        )
         found = self._find(origin) if origin else None
-        progress = self._restored(found) if found else Progress(job.trainer.start())
+        notes = distributed.share(found.notes if found else None)
+        progress = self._restored(found, notes) if notes else Progress(job.trainer.start())
         rows = progress.written if origin == self.folder else None
-        with Report(self.folder, epochs, job.trainer.source.pieces, written=rows) as report:
+        with self._report(rows) as report:
             report.say(f"{job.text}, {self.folder}")
             if found:
                 report.say(f"resumed from {found.path}, {_where(progress)}")
@@ -193,13 +206,24 @@ class _Session:
                 return
             size = sum(leaf.size for leaf in jax.tree.leaves(progress.state.params))
             shares = f" for {n} devices" if (n := job.trainer.mesh.size) > 1 else ""
+            shares += f" of {n} processes" if (n := distributed.processes()) > 1 else ""
             seconds = time.perf_counter() - begun
             report.say(
                 f"{job.config.cell.name}: {size:,} parameters, compiled in {seconds:.1f} s{shares}"
             )
-            with Series(self.folder / BEST, 1) as best, _signals() as signalled:
+            with self._best() as best, _signals() as heard:
+                signalled = lambda: int(distributed.largest(heard()))  # noqa: E731
                 for _ in range(progress.epoch, epochs + 1):
                     progress = self._epoch(progress, report, best, signalled)
+
+    def _report(self, rows) -> Report | Silence:
+        if not distributed.is_writer():
+            return Silence()
+        epochs, pieces = self.job.config.train.epochs, self.job.trainer.source.pieces
+        return Report(self.folder, epochs, pieces, written=rows)
+
+    def _best(self) -> Series | Silence:
+        return Series(self.folder / BEST, 1) if distributed.is_writer() else Silence()
 
     def _epoch(self, progress: Progress, report: Report, best: Series, signalled) -> Progress:
         """Trains, validates, records and saves one epoch."""
@@ -221,7 +245,23 @@ class _Session:
                 f"epoch {epoch}: {outcome.skipped} pieces skipped, their loss or gradient is not "
                 "finite: lower optimizer.learning_rate or optimizer.clip_norm"
             )
-        loss, least, last = None, progress.best, epoch == t.epochs
+        least, last = progress.best, epoch == t.epochs
+        if distributed.is_writer():
+            least = self._record(state, outcome, epoch, least, report, best)
+        after = Progress(state, epoch + 1, False, least, report.written())
+        number, due = signalled(), distributed.largest(self._due(epoch))
+        if last or number or due:
+            best.wait()  # what the checkpoint says is the best is on disk before it
+            self._save(after)
+        if number and not last:
+            self.checkpoints.wait()
+            raise self._stopped(after, outcome, number)
+        return after
+
+    def _record(self, state: TrainState, outcome: Epoch, epoch: int, least: float, report, best):
+        """Validates, keeps the best parameters, writes the log: the least validation loss so far."""
+        job, t = self.job, self.job.config.train
+        loss, last = None, epoch == t.epochs
         if len(job.validation) and t.evaluate_every and (epoch % t.evaluate_every == 0 or last):
             params = job.trainer.params(state)
             loss = evaluate(job.trainer.model, params, job.validation)
@@ -234,14 +274,7 @@ class _Session:
             report.log(
                 row, sampler.sample(job.trainer.model, params, job.vocabulary, **job.drawing)
             )
-        after = Progress(state, epoch + 1, False, least, report.written())
-        if last or signalled() or self._due(epoch):
-            best.wait()  # what the checkpoint says is the best is on disk before it
-            self._save(after)
-        if signalled() and not last:
-            self.checkpoints.wait()
-            raise self._stopped(after, outcome, signalled())
-        return after
+        return least
 
     def _due(self, epoch: int) -> bool:
         t = self.job.config.train
@@ -260,17 +293,20 @@ class _Session:
         number = (progress.epoch - 1) * pieces + (
             int(progress.state.piece) if progress.within else 0
         )
-        self.checkpoints.save(number, self.job.trainer.save(progress.state), notes)
+        self.checkpoints.save(
+            number, distributed.whole(self.job.trainer.save(progress.state)), notes
+        )
         self.saved_at = time.monotonic()
 
     def _find(self, origin: pathlib.Path) -> Saved | None:
         here = origin == self.folder
         return (self.checkpoints if here else Series(origin / CHECKPOINTS, 1)).newest()
 
-    def _restored(self, found: Saved) -> Progress:
+    def _restored(self, found: Saved | None, notes: dict) -> Progress:
         shapes = self.job.trainer.saved_shapes()
-        trees = {name: found.restore(name, wanted) for name, wanted in shapes.items()}
-        notes = found.notes
+        trees = distributed.share_arrays(
+            lambda: {name: found.restore(name, wanted) for name, wanted in shapes.items()}, shapes
+        )
         return Progress(
             state=self.job.trainer.resume(trees),
             epoch=notes["epoch"],

@@ -9,11 +9,12 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "rnnzoo"
 
 # Each layer may import those before it (and its own package), nothing after it.
 LAYERS = [
-    {"errors", "loss", "host_memory", "devices", "cost"},
+    {"errors", "loss", "host_memory", "cost"},
+    {"devices", "distributed"},
     {"registry", "vocabulary", "unroll"},
     {"cells", "corpus", "batches", "weights"},
     {"model"},
-    {"sampler", "evaluate", "checkpoint", "optimizers"},
+    {"sampler", "evaluate", "checkpoint", "optimizers", "update"},
     {"train", "report", "certificate"},
     {"config"},
     {"runs", "command_line"},
