@@ -25,6 +25,8 @@ def default_config() -> ConfigDict:
     config = ConfigDict()
     config.cpu_devices = 0  # cores that share out a batch; 0 is as many as have 16 rows each
 
+    config.seeds = 1  # how many models train at once, with train.seed and the seeds after it
+
     config.cell = ConfigDict()
     config.cell.name = "gru"  # a registered cell, or several with commas between, lowest first
     config.cell.hidden_size = 128
@@ -207,6 +209,7 @@ _CHOICES = {
 # The least value that is allowed; sample.* is checked by the sampler, corpus.split by the corpus.
 _LEAST = {
     "cpu_devices": 0,
+    "seeds": 1,
     "cell.hidden_size": 1,
     "cell.layers": 1,
     "model.embedding_size": 0,

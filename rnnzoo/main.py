@@ -9,6 +9,7 @@ from rnnzoo import command_line, distributed, registry, runs, sampler, session
 from rnnzoo import config as configs
 from rnnzoo import reproduce as reproduction
 from rnnzoo.command_line import Arguments
+from rnnzoo.devices import make_cpu_devices
 from rnnzoo.errors import one_line_errors
 from rnnzoo.host_memory import keep_freed_memory
 from rnnzoo.loss import bits_per_character
@@ -19,6 +20,7 @@ def train(arguments: Arguments) -> None:
     config = configs.load(arguments.config) if arguments.config else configs.get_config()
     config.cell.modules += tuple(arguments.cell_modules)
     config = command_line.override(config, arguments.overrides)
+    make_cpu_devices(config.cpu_devices)  # before the processes find each other
     together = arguments.coordinator, arguments.processes, arguments.process
     with distributed.joined(*together, arguments.distributed):
         folder = shlex.quote(str(session.train(config, arguments.workdir, arguments.fork)))

@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 from rnnzoo import config as configs
 from rnnzoo import corpus, registry, sampler
-from rnnzoo.checkpoint import Series
+from rnnzoo.checkpoint import Saved, Series
 from rnnzoo.errors import UserError, about
 from rnnzoo.evaluate import evaluate as evaluate_text
 from rnnzoo.model import LanguageModel, Params, language_model
@@ -39,7 +39,8 @@ class Run(NamedTuple):
       config: of the training.
       vocabulary: of the training's text.
       model: the language model.
-      params: its best parameters by validation loss; without a validation, the last.
+      params: its best parameters by validation loss, of all seeds; without a validation, the last
+        of the first seed.
     """
 
     folder: pathlib.Path
@@ -62,11 +63,22 @@ def open_run(folder: str | pathlib.Path, cell_modules: Sequence[str] = ()) -> Ru
     config.cell.modules += tuple(cell_modules)
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     model = make_model(config, len(vocabulary))
-    saved = Series(folder / BEST, 1).newest() or Series(folder / CHECKPOINTS, 1).newest()
-    if saved is None:
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    if saved := Series(folder / BEST, 1).newest():
+        params = saved.restore("params", shapes)
+    elif saved := Series(folder / CHECKPOINTS, 1).newest():
+        params = _restore_first(saved, shapes, config.seeds)
+    else:
         raise UserError(f"{str(folder)!r} holds no parameters yet: train there first")
-    params = saved.restore("params", jax.eval_shape(model.init, jax.random.key(0)))
     return Run(folder, config, vocabulary, model, params)
+
+
+def _restore_first(saved: Saved, shapes, seeds: int) -> Params:
+    """The parameters of the first seed."""
+    if seeds == 1:
+        return saved.restore("params", shapes)
+    of_all = jax.tree.map(lambda a: jax.ShapeDtypeStruct((seeds, *a.shape), a.dtype), shapes)
+    return jax.tree.map(lambda a: a[0], saved.restore("params", of_all))
 
 
 def find_folder(workdir: str | None) -> pathlib.Path:

@@ -9,14 +9,13 @@ decides their way, such as a signal, they agree on, since each waits for the oth
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import math
 import pathlib
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import filelock
@@ -32,6 +31,7 @@ from rnnzoo.errors import UserError, about
 from rnnzoo.evaluate import evaluate
 from rnnzoo.report import Report, Silence, versions
 from rnnzoo.runs import BEST, CHECKPOINTS, CONFIG, PROVENANCE, VOCABULARY
+from rnnzoo.signals import Stopped, hear_signals
 from rnnzoo.train import Epoch, Trainer, TrainState, source
 from rnnzoo.vocabulary import Vocabulary
 
@@ -101,8 +101,13 @@ def prepare(config: ConfigDict) -> Job:
     model = runs.make_model(config, len(vocabulary))
     stretches = source(ids, t.sampling, t.batch_size, t.truncation, t.max_subsequence_length)
     optimizer = optimizers.make(updates=t.epochs * stretches.pieces, **config.optimizer)
+    if t.seed + config.seeds > 2**32:
+        raise UserError(
+            f"{config.seeds} seeds from train.seed {t.seed} on go beyond 2**32: lower one"
+        )
+    skip = t.not_finite == "skip"
     trainer = Trainer(
-        model, optimizer, stretches, t.seed, config.cpu_devices, t.not_finite == "skip"
+        model, optimizer, stretches, t.seed, config.cpu_devices, skip, seeds=config.seeds
     )
     text = f"{whole.name}: {len(split.train):,} {vocabulary.unit} to train on"
     return Job(config, text, vocabulary, validation, trainer, _checksum(whole), drawing)
@@ -164,19 +169,6 @@ def train(
     return folder
 
 
-class Stopped(KeyboardInterrupt):
-    """A signal stopped the training; everything is saved.
-
-    Attributes:
-      code: the program's exit code, 128 + the signal's number.
-    """
-
-    def __init__(self, message: str, number: int):
-        """Says where it stopped and how to go on."""
-        super().__init__(message)
-        self.code = 128 + number
-
-
 class _Session:
     """The epochs of one call of `train`."""
 
@@ -205,13 +197,16 @@ class _Session:
                 report.say("the run is complete: change train.epochs with --fork to train on")
                 return
             size = sum(leaf.size for leaf in jax.tree.leaves(progress.state.params))
+            size //= (seeds := job.config.seeds)
             shares = f" for {n} devices" if (n := job.trainer.mesh.size) > 1 else ""
             shares += f" of {n} processes" if (n := distributed.processes()) > 1 else ""
             seconds = time.perf_counter() - begun
             report.say(
-                f"{job.config.cell.name}: {size:,} parameters, compiled in {seconds:.1f} s{shares}"
+                f"{job.config.cell.name}: {size:,} parameters"
+                f"{f' for each of {seeds} seeds' if seeds > 1 else ''}, "
+                f"compiled in {seconds:.1f} s{shares}"
             )
-            with self._best() as best, _signals() as heard:
+            with self._best() as best, hear_signals() as heard:
                 signalled = lambda: int(distributed.largest(heard()))  # noqa: E731
                 for _ in range(progress.epoch, epochs + 1):
                     progress = self._epoch(progress, report, best, signalled)
@@ -259,21 +254,24 @@ class _Session:
         return after
 
     def _record(self, state: TrainState, outcome: Epoch, epoch: int, least: float, report, best):
-        """Validates, keeps the best parameters, writes the log: the least validation loss so far."""
+        """Validates, keeps the best parameters of all seeds, writes the log with samples of its best.
+
+        Returns:
+          The least validation loss so far.
+        """
         job, t = self.job, self.job.config.train
-        loss, last = None, epoch == t.epochs
+        model, losses, last = job.trainer.model, [], epoch == t.epochs
+        params = functools.partial(job.trainer.params, state)  # of a seed
         if len(job.validation) and t.evaluate_every and (epoch % t.evaluate_every == 0 or last):
-            params = job.trainer.params(state)
-            loss = evaluate(job.trainer.model, params, job.validation)
-            if loss < least:
-                least = loss
-                best.save(epoch, {"params": params}, {"epoch": epoch, "validation_loss": loss})
-        row = report.record(epoch, outcome.loss, outcome.chars_per_second, loss)
+            losses = [evaluate(model, params(i), job.validation) for i in range(job.config.seeds)]
+        first = int(np.argmin(losses or outcome.losses))  # of the seeds
+        if losses and losses[first] < least:
+            least = losses[first]
+            notes = {"epoch": epoch, "validation_loss": least, "seed": t.seed + first}
+            best.save(epoch, {"params": params(first)}, notes)
+        row = report.record(epoch, outcome.losses, outcome.chars_per_second, losses)
         if epoch % t.log_every == 0 or last:
-            params = job.trainer.params(state)
-            report.log(
-                row, sampler.sample(job.trainer.model, params, job.vocabulary, **job.drawing)
-            )
+            report.log(row, sampler.sample(model, params(first), job.vocabulary, **job.drawing))
         return least
 
     def _due(self, epoch: int) -> bool:
@@ -291,7 +289,7 @@ class _Session:
         }
         pieces = self.job.trainer.source.pieces
         number = (progress.epoch - 1) * pieces + (
-            int(progress.state.piece) if progress.within else 0
+            int(np.min(progress.state.piece)) if progress.within else 0
         )
         self.checkpoints.save(
             number, distributed.whole(self.job.trainer.save(progress.state)), notes
@@ -317,18 +315,23 @@ class _Session:
 
     def _stopped(self, progress: Progress, outcome, number: int) -> BaseException:
         where = f"{_where(progress)}; saved in {self.folder / CHECKPOINTS}"
+        finite = np.asarray(progress.state.finite)
         if outcome.finite:
             again = f"run the same command with --workdir={self.folder} to go on"
             return Stopped(f"stopped {where}: {again}", number)
+        whose = [
+            str(self.job.config.train.seed + i) for i in np.flatnonzero(~np.atleast_1d(finite))
+        ]
+        of_seeds = f" of seed {', '.join(whose)}" if self.job.config.seeds > 1 else ""
         return UserError(
-            f"the loss or its gradient is no finite number any more, {where}: lower "
+            f"the loss{of_seeds} or its gradient is no finite number any more, {where}: lower "
             "optimizer.learning_rate or optimizer.clip_norm, or set train.not_finite=skip, and --fork"
         )
 
 
 def _where(progress: Progress) -> str:
     if progress.within:
-        return f"in epoch {progress.epoch} after {int(progress.state.piece)} pieces"
+        return f"in epoch {progress.epoch} after {int(np.min(progress.state.piece))} pieces"
     return f"after epoch {progress.epoch - 1}"
 
 
@@ -388,26 +391,3 @@ def _locked(folder: pathlib.Path) -> Iterator[None]:
         raise UserError(
             f"another process trains in {str(folder)!r}: wait for it, or give another --workdir"
         ) from e
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[Callable[[], int]]:
-    """A function that gives the number of the signal that asks to stop, or 0.
-
-    Ctrl-C pressed twice interrupts at once.
-    """
-    heard = []
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: 0  # only the main thread hears signals
-        return
-
-    def hear(number, frame):
-        heard.append(number)
-        signal.signal(signal.SIGINT, before[signal.SIGINT])
-
-    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: heard[0] if heard else 0
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -9,7 +9,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "rnnzoo"
 
 # Each layer may import those before it (and its own package), nothing after it.
 LAYERS = [
-    {"errors", "loss", "host_memory", "cost"},
+    {"errors", "loss", "host_memory", "cost", "signals"},
     {"devices", "distributed"},
     {"registry", "vocabulary", "unroll"},
     {"cells", "corpus", "batches", "weights"},
