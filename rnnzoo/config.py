@@ -59,6 +59,7 @@ def default_config() -> ConfigDict:
         5.0  # minutes between checkpoints, at the next epoch's end; 0 is never
     )
     config.train.keep = 2  # how many of the newest checkpoints stay
+    config.train.shard_optimizer = False  # devices share out the optimiser's state, to save memory
     config.train.not_finite = (
         "stop"  # at a loss or gradient of NaN or infinity; or 'skip' the piece
     )

@@ -105,9 +105,15 @@ def prepare(config: ConfigDict) -> Job:
         raise UserError(
             f"{config.seeds} seeds from train.seed {t.seed} on go beyond 2**32: lower one"
         )
-    skip = t.not_finite == "skip"
     trainer = Trainer(
-        model, optimizer, stretches, t.seed, config.cpu_devices, skip, seeds=config.seeds
+        model,
+        optimizer,
+        stretches,
+        t.seed,
+        config.cpu_devices,
+        skip=t.not_finite == "skip",
+        seeds=config.seeds,
+        slices=t.shard_optimizer,
     )
     text = f"{whole.name}: {len(split.train):,} {vocabulary.unit} to train on"
     return Job(config, text, vocabulary, validation, trainer, _checksum(whole), drawing)

@@ -134,6 +134,7 @@ class Trainer:
         result by rounding only, but for a cell that draws random numbers.
       skip: whether a piece whose loss or gradient is not finite is passed over; else it ends the epoch.
       seeds: how many models train at once, with this seed and those after it.
+      slices: whether the devices share out the optimiser's state too, see `rnnzoo.update`.
     """
 
     model: LanguageModel
@@ -143,6 +144,7 @@ class Trainer:
     devices: int = 0
     skip: bool = False
     seeds: int = 1
+    slices: bool = False
 
     @functools.cached_property
     def mesh(self) -> Mesh:
@@ -184,8 +186,9 @@ class Trainer:
 
     @property
     def _shardings(self) -> TrainState:
-        specs = layout(self.mesh, self.seeds > 1)
-        return TrainState(*(NamedSharding(self.mesh, spec) for spec in specs))
+        state = jax.eval_shape(self._initial).optimizer_state if self.slices else None
+        specs = layout(self.mesh, self.seeds > 1, state)
+        return jax.tree.map(lambda spec: NamedSharding(self.mesh, spec), specs)
 
     def save(self, state: TrainState) -> dict[str, Any]:
         """All that `resume` needs, as trees of plain arrays: the parameters, and the rest."""
@@ -275,7 +278,7 @@ class Trainer:
 
     def _advance(self, state, stretch, stop):
         fixed = self.model, self.optimizer, self.source.truncation, self.mesh
-        return advance(*fixed, state, stretch, np.int32(stop), self.skip)
+        return advance(*fixed, state, stretch, np.int32(stop), self.skip, self.slices)
 
     @property
     def _seeds(self):

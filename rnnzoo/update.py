@@ -1,6 +1,8 @@
 """The compiled part of training: what a piece hands on to the next, and how it is updated.
 
-All of it runs on every device of the mesh axis `ROWS`, each with its share of the batch's rows.
+All of it runs on every device of the mesh axis `ROWS`, each with its share of the batch's rows. The
+optimiser's state lies whole on each, or by option in slices: of Adam's moments, each device then keeps
+and updates its slice only (stage 1 of ZeRO, Rajbhandari et al. 2020).
 """
 
 import functools
@@ -47,19 +49,13 @@ class TrainState(NamedTuple):
     skipped: jax.Array
 
 
-def update(
-    model: LanguageModel,
-    optimizer: optax.GradientTransformation,
-    skip: bool,
-    state: TrainState,
-    piece: batches.Stretch,
-    characters: jax.Array,
-) -> TrainState:
-    """One step of gradient descent, on one piece: [T, B] inputs, targets and weights.
+def gradient(
+    model: LanguageModel, state: TrainState, piece: batches.Stretch, characters: jax.Array
+):
+    """Loss, gradient and the next recurrent state, on one piece: [T, B] inputs, targets and weights.
 
     Runs on each device of the mesh axis `ROWS`, with that device's rows of state and piece; all of
-    the piece's rows together have so many `characters`. After a loss or gradient that is not finite
-    nothing moves; with `skip`, training goes on with the next piece from the recurrent state as it was.
+    the piece's rows together have so many `characters`. Loss and gradient are those of all rows.
     """
     share = piece.weights.sum() / characters
 
@@ -71,7 +67,23 @@ def update(
         return share * cross_entropy(logits, piece.targets, piece.weights), h
 
     (loss, h), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
-    loss, gradient = lax.psum((loss, gradient), ROWS)
+    return *lax.psum((loss, gradient), ROWS), h
+
+
+def moved(
+    optimizer: optax.GradientTransformation,
+    skip: bool,
+    state: TrainState,
+    characters: jax.Array,
+    loss: jax.Array,
+    gradient: Params,
+    h: jax.Array,
+) -> TrainState:
+    """One step of gradient descent, with what `gradient` gave.
+
+    After a loss or gradient that is not finite nothing moves; with `skip`, training goes on with the
+    next piece from the recurrent state as it was.
+    """
     steps, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
 
     # After a NaN or infinity, no parameter moves. The norm is the clipping's own: it costs nothing.
@@ -106,10 +118,26 @@ def _from_learned_start(model: LanguageModel, params, state: TrainState):
     return jax.tree.map(lead, state.recurrent_state, initial)
 
 
-def layout(mesh: Mesh, many: bool) -> TrainState:
-    """How a state lies on the devices: whole on each, but for the rows of the recurrent state."""
-    replicated = TrainState(*[P()] * len(TrainState._fields))
-    return replicated._replace(recurrent_state=rows(mesh, int(many)))
+def layout(mesh: Mesh, many: bool, optimizer_state: optax.OptState | None = None) -> TrainState:
+    """How a state lies on the devices: whole on each, but for the rows of the recurrent state.
+
+    Args:
+      mesh: the devices.
+      many: whether there are several seeds.
+      optimizer_state: given if it is to lie in slices, along the first axis of each array that can
+        be cut evenly; it may be shapes only.
+    """
+    whole = TrainState(*[P()] * len(TrainState._fields))
+    lies = whole._replace(recurrent_state=rows(mesh, int(many)))
+    if optimizer_state is None:
+        return lies
+
+    def slices(a):
+        axes = (i for i, size in enumerate(a.shape) if size and size % mesh.size == 0)
+        axis = next(axes, None)
+        return P() if axis is None else P(*[None] * axis, ROWS)
+
+    return lies._replace(optimizer_state=jax.tree.map(slices, optimizer_state))
 
 
 def rows(mesh: Mesh, axis: int) -> P:
@@ -119,7 +147,7 @@ def rows(mesh: Mesh, axis: int) -> P:
 
 @functools.partial(
     jax.jit,
-    static_argnames=("model", "optimizer", "truncation", "mesh", "skip"),
+    static_argnames=("model", "optimizer", "truncation", "mesh", "skip", "slices"),
     donate_argnames="state",
 )
 def advance(
@@ -131,34 +159,64 @@ def advance(
     stretch: batches.Stretch,
     stop,
     skip=False,
+    slices=False,
 ):
     """Updates on all pieces from `state.piece` up to `stop`, or to the first that is not finite.
 
     Both bounds are values, not shapes: one compilation serves an epoch of any number of calls. The
-    old state's memory becomes the new one's. Several seeds have a stretch each, or one for all.
+    old state's memory becomes the new one's. Several seeds have a stretch each, or one for all. With
+    `slices`, the optimiser's state lies in slices.
     """
     many, own_stretch = state.piece.ndim > 0, stretch.weights.ndim > 2
     *seeds, _, B = stretch.weights.shape
     characters = stretch.weights.reshape(*seeds, -1, truncation * B).sum(-1)
+    lies = layout(mesh, many)
+    on_rows = functools.partial(jax.shard_map, mesh=mesh, check_vma=False)
+    in_specs = lies, rows(mesh, 1 + own_stretch), P()
+
+    def for_each_seed(function, *axes):
+        return jax.vmap(function, in_axes=axes) if many else function
+
+    text = 0 if own_stretch else None
+
+    def gradient_of(state, stretch, characters):
+        piece = batches.piece(stretch, state.piece, truncation)
+        return gradient(model, state, piece, characters[state.piece])
+
+    def move(state, characters, found):
+        return moved(optimizer, skip, state, characters[state.piece], *found)
 
     def run(state, stretch, characters, stop):
         def next_piece(state, stretch, characters):
-            piece = batches.piece(stretch, state.piece, truncation)
-            return update(model, optimizer, skip, state, piece, characters[state.piece])
+            return move(state, characters, gradient_of(state, stretch, characters))
 
-        if many:
-            text = 0 if own_stretch else None
-            next_piece = jax.vmap(next_piece, in_axes=(0, text, text))
-        return lax.while_loop(
-            lambda state: jnp.all(state.finite & (state.piece < stop)),
-            lambda state: next_piece(state, stretch, characters),
-            state,
-        )
+        next_piece = for_each_seed(next_piece, 0, text, text)
+        return _until(stop, lambda state: next_piece(state, stretch, characters), state)
 
-    lies = layout(mesh, many)
-    in_specs = lies, rows(mesh, 1 + own_stretch), P(), P()
-    run = jax.shard_map(run, mesh=mesh, in_specs=in_specs, out_specs=lies, check_vma=False)
-    return run(state, stretch, characters, stop)
+    if not slices:  # the whole loop runs on each device
+        run = on_rows(run, in_specs=(*in_specs, P()), out_specs=lies)
+        return run(state, stretch, characters, stop)
+
+    # The gradients alone do; XLA shares out the rest as the optimiser's slices demand it.
+    specs = layout(mesh, many, state.optimizer_state)
+    shardings = jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs)
+    out_specs = P(), P(), lies.recurrent_state
+    gradients = for_each_seed(gradient_of, 0, text, text)
+    gradients = on_rows(gradients, in_specs=in_specs, out_specs=out_specs)
+
+    def next_piece(state):
+        found = gradients(state._replace(optimizer_state=()), stretch, characters)
+        state = for_each_seed(move, 0, text, 0)(state, characters, found)
+        return lax.with_sharding_constraint(state, shardings)
+
+    return _until(stop, next_piece, lax.with_sharding_constraint(state, shardings))
+
+
+def _until(stop, next_piece, state: TrainState) -> TrainState:
+    """The loop over pieces."""
+    return lax.while_loop(
+        lambda state: jnp.all(state.finite & (state.piece < stop)), next_piece, state
+    )
 
 
 @functools.partial(

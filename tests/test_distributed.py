@@ -91,14 +91,18 @@ def alone(tmp_path_factory):
     return losses(folder)
 
 
-def test_one_process_with_four_devices(alone, tmp_path):
-    out, _ = ended(start(new(tmp_path), "--config.cpu_devices=4"))
+SLICES = "--config.train.shard_optimizer"
+
+
+@pytest.mark.parametrize("words", [(), (SLICES,)], ids=["whole", "slices"])
+def test_one_process_with_four_devices(alone, tmp_path, words):
+    out, _ = ended(start(new(tmp_path), "--config.cpu_devices=4", *words))
     assert "for 4 devices" in out
     same_losses(tmp_path, alone)
 
 
 def test_two_processes_with_two_devices_each(alone, tmp_path):
-    first, second = start_together(new(tmp_path), 2, "--config.cpu_devices=2")
+    first, second = start_together(new(tmp_path), 2, "--config.cpu_devices=2", SLICES)
     (out, _), (silence, _) = ended(first), ended(second)
     assert "for 4 devices of 2 processes" in out and "epoch 20/20" in out
     assert not [line for line in silence.splitlines() if "Gloo" not in line]
