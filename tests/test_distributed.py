@@ -27,33 +27,30 @@ def get_config():
 SECONDS = 240  # until a process is given up on a busy machine
 
 
-def start(folder, *words, workdir="run"):
+def start(folder, *words, workdir="run", **environment):
     """A training in the folder."""
     line = [sys.executable, "-m", "rnnzoo.main", "--config=tiny.py", f"--workdir={workdir}", *words]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "XLA_FLAGS": ""}
+    environment |= {"PYTHONPATH": os.pathsep.join(sys.path), "XLA_FLAGS": ""}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(line, cwd=folder, env=environment, **pipes)
+    return subprocess.Popen(line, cwd=folder, env=os.environ | environment, **pipes)
 
 
-def start_together(folder, count, *words, last=()):
-    """So many processes; each but the first is told of another folder, which it is not to touch.
+def workdir(process):
+    """The folder that a process is told of: all but the first are not to touch theirs."""
+    return "run" if process == 0 else f"other{process}"
 
-    The last one is given some more words.
-    """
+
+def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+        return free.getsockname()[1]
+
+
+def start_together(folder, count, *words):
+    """So many processes, which are told where they find each other."""
+    address = [f"--coordinator=127.0.0.1:{free_port()}", f"--processes={count}"]
     return [
-        start(
-            folder,
-            f"--coordinator={address}",
-            f"--processes={count}",
-            f"--process={i}",
-            *words,
-            *(last if i == count - 1 else ()),
-            workdir="run" if i == 0 else f"other{i}",
-        )
-        for i in range(count)
+        start(folder, *address, f"--process={i}", *words, workdir=workdir(i)) for i in range(count)
     ]
 
 
@@ -155,10 +152,38 @@ def test_a_signal_to_one_stops_all_and_more_go_on(alone, tmp_path):
     same_losses(tmp_path, alone)
 
 
-def test_processes_with_different_configs_say_so(tmp_path):
-    for process in start_together(new(tmp_path), 2, last=["--config.cell.name=elman"]):
+def test_processes_that_slurm_started_find_each_other_and_their_difference(tmp_path):
+    """JAX takes the port from the job's number: 61440 and its last 12 bits."""
+    environment = {
+        "SLURM_JOB_ID": str(free_job()),
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_NTASKS": "2",
+    }
+    new(tmp_path)
+    processes = [
+        start(
+            tmp_path,
+            "--distributed",
+            f"--config.train.seed={i}",
+            workdir=workdir(i),
+            SLURM_PROCID=str(i),
+            SLURM_LOCALID=str(i),
+            **environment,
+        )
+        for i in range(2)
+    ]
+    for process in processes:
         _, errors = ended(process, 2)
         assert "the config of process 1 is not that of process 0" in errors.splitlines()[-1]
+
+
+def free_job():
+    """A job's number whose port is free."""
+    for job in range(os.getpid(), os.getpid() + 4096):
+        with socket.socket() as free:
+            if free.connect_ex(("127.0.0.1", 61440 + job % 4096)):
+                return job
+    raise OSError("no port is free")
 
 
 def test_a_process_that_nobody_joins_says_so():
