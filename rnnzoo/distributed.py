@@ -128,6 +128,8 @@ def _connect(given: tuple, seconds: int) -> None:
             f"process 0 cannot listen at {where}, {_short(e)}: give a port that is free"
         ) from e
     except (ValueError, RuntimeError) as e:
+        if given[0]:
+            raise  # joined too late, by other code than the command line's
         raise UserError(
             f"no cluster is detected here, {_short(e)}: give --coordinator=host:port, --processes "
             "and --process"

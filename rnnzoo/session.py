@@ -189,6 +189,7 @@ class _Session:
         distributed.check_same(
             config=repr(job.config), text=job.checksum, versions=repr(versions())
         )
+        self.folder = pathlib.Path(distributed.share(str(self.folder)))
         found = self._find(origin) if origin else None
         notes = distributed.share(found.notes if found else None)
         progress = self._restored(found, notes) if notes else Progress(job.trainer.start())

@@ -146,7 +146,7 @@ def test_a_signal_to_one_stops_all_and_more_go_on(alone, tmp_path):
     second.terminate()
     for process in (first, second):
         _, errors = ended(process, 143)
-        assert "rnnzoo: stopped " in errors and "saved in" in errors
+        assert "rnnzoo: stopped " in errors and "saved in run/checkpoints" in errors
     for process in start_together(tmp_path, 2):
         ended(process)
     same_losses(tmp_path, alone)
