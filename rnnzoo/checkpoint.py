@@ -8,6 +8,11 @@ A `Series` is a folder of numbered checkpoints, of which the newest few are kept
 
 It is written under another name and renamed once it is complete, so that a process that dies leaves
 the one before. Nothing that is read is ever run as code.
+
+Of several processes that train together, process 0 alone reads and writes here, whole arrays only.
+All have the same parameters anyway, the rest is small, and so the others need no disk in common
+with it, the renaming and the checksums stay one process's, and it does not matter how many processes
+read what how many wrote.
 """
 
 import concurrent.futures
@@ -34,6 +39,10 @@ Trees = Mapping[str, Any]
 # Orbax numbers what is under way for the whole process: of two that save at once, one waits for the
 # other's number, in vain.
 ONE_AT_A_TIME = threading.Lock()
+# Else orbax would wait for the other processes of the training.
+ALONE = ocp.options.MultiprocessingOptions(
+    primary_host=0, active_processes={0}, barrier_sync_key_prefix="alone"
+)
 
 
 class Damaged(Exception):
@@ -62,7 +71,7 @@ class Saved(NamedTuple):
           UserError: it is another model's: names and shapes that differ.
         """
         path = self.path.absolute() / name
-        with ocp.StandardCheckpointer() as checkpointer:
+        with ocp.StandardCheckpointer(multiprocessing_options=ALONE) as checkpointer:
             saved = checkpointer.metadata(path).item_metadata.tree
             if differences := _differences(_shapes(saved), _shapes(wanted)):
                 raise UserError(
@@ -164,7 +173,10 @@ class Series:
         unfinished.mkdir(parents=True, exist_ok=True)
         try:
             _check_room(unfinished, trees)
-            with ONE_AT_A_TIME, ocp.StandardCheckpointer() as checkpointer:
+            with (
+                ONE_AT_A_TIME,
+                ocp.StandardCheckpointer(multiprocessing_options=ALONE) as checkpointer,
+            ):
                 for name, tree in trees.items():
                     checkpointer.save(unfinished / name, tree, force=True)
                 checkpointer.wait_until_finished()

@@ -41,6 +41,10 @@ class Arguments(NamedTuple):
       cell_modules: modules that register cells.
       split: the part of the text to evaluate, or None.
       fork: whether to go on from the run in `workdir` with a changed config, beside it.
+      coordinator: host:port of process 0, of several that train together; or None.
+      processes: how many these are, or None.
+      process: which of them this is, or None.
+      distributed: whether JAX finds out these three.
     """
 
     mode: str
@@ -50,6 +54,10 @@ class Arguments(NamedTuple):
     cell_modules: list[str]
     split: str | None
     fork: bool
+    coordinator: str | None = None
+    processes: int | None = None
+    process: int | None = None
+    distributed: bool = False
 
 
 def _flags() -> flags.FlagValues:
@@ -77,6 +85,16 @@ def _flags() -> flags.FlagValues:
     )
     flags.DEFINE_bool(
         "fork", False, "Go on from the run in --workdir with a changed config, in a new folder.",
+        flag_values=own,
+    )  # fmt: skip
+    flags.DEFINE_string(
+        "coordinator", None, "Of several processes that train one model: host:port of process 0.",
+        **define,
+    )  # fmt: skip
+    flags.DEFINE_integer("processes", None, "How many these are.", lower_bound=1, **define)
+    flags.DEFINE_integer("process", None, "Which of them this is, from 0.", lower_bound=0, **define)
+    flags.DEFINE_bool(
+        "distributed", False, "As these three, on SLURM, Kubernetes and TPU pods: JAX finds them out.",
         flag_values=own,
     )  # fmt: skip
     return own
@@ -116,7 +134,12 @@ def parse(argv: list[str]) -> Arguments:
             raise UserError(f"--{flag} is empty: give a path, or leave it out")
     if words:
         raise UserError(f"argument {words[0]!r} belongs to no flag: write --name=value")
-    return Arguments(mode, own.workdir, own.config, overrides, own.cell_module, own.split, own.fork)
+    together = own.coordinator, own.processes, own.process, own.distributed
+    if mode != "train" and any(x not in (None, False) for x in together):
+        raise UserError(f"several processes can train together, not {mode}: leave out their flags")
+    return Arguments(
+        mode, own.workdir, own.config, overrides, own.cell_module, own.split, own.fork, *together
+    )
 
 
 def _take_overrides(words: list[str]) -> tuple[list[str], list[str]]:

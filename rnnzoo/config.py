@@ -26,6 +26,8 @@ def default_config() -> ConfigDict:
     config = ConfigDict()
     config.cpu_devices = 0  # cores that share out a batch; 0 is as many as have 16 rows each
 
+    config.seeds = 1  # how many models train at once, with train.seed and the seeds after it
+
     config.cell = ConfigDict()
     config.cell.name = "gru"  # a registered cell, or several with commas between, lowest first
     config.cell.hidden_size = 128
@@ -61,6 +63,7 @@ def default_config() -> ConfigDict:
         5.0  # minutes between checkpoints, at the next epoch's end; 0 is never
     )
     config.train.keep = 2  # how many of the newest checkpoints stay
+    config.train.shard_optimizer = False  # devices share out the optimiser's state, to save memory
     config.train.not_finite = (
         "stop"  # at a loss or gradient of NaN or infinity; or 'skip' the piece
     )
@@ -215,6 +218,7 @@ _CHOICES = {
 # The least value that is allowed; sample.* is checked by the sampler, corpus.split by the corpus.
 _LEAST = {
     "cpu_devices": 0,
+    "seeds": 1,
     "cell.hidden_size": 1,
     "cell.layers": 1,
     "model.embedding_size": 0,

@@ -1,8 +1,8 @@
-"""The devices that share out the rows of a batch: the cores of a CPU, above all.
+"""The devices that share out the rows of a batch, of this process and of others.
 
-Within one XLA device, the small products of a recurrent step do not scale over a CPU's cores, which
-would have to wait for each other at every step. As devices of their own, each with its share of the
-rows, they meet once in a piece of text, when the gradients are summed.
+Of a CPU, each core is one. Within one XLA device, the small products of a recurrent step do not scale
+over the cores, which would have to wait for each other at every step. As devices of their own, each
+with its share of the rows, they meet once in a piece of text, when the gradients are summed.
 """
 
 import os
@@ -13,6 +13,8 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
+
+from rnnzoo.errors import UserError
 
 ROWS = "rows"  # the mesh axis along which a batch is shared out
 FEWEST_ROWS = 16  # with fewer, a core waits for the weights, of which each has to read all
@@ -36,16 +38,30 @@ def make_cpu_devices(count: int = 0) -> None:
 
 
 def rows_mesh(rows: int, limit: int = 0) -> Mesh:
-    """As many of a CPU's devices as can share out the rows evenly; on other platforms, one device.
+    """The devices that share out the rows evenly: as many of each process as pay, at least one.
 
     Args:
       rows: B, the rows of a batch.
-      limit: the largest number of devices; 0 for as many as have `FEWEST_ROWS` each.
+      limit: the largest number of a process's CPU devices; 0 for as many as have `FEWEST_ROWS`
+        each. Other platforms' devices always follow that rule: the fewer rows one has, the more of
+        its time goes by in waiting.
+
+    Raises:
+      UserError: the processes cannot have equally many rows.
     """
-    devices = jax.local_devices()
-    most = 1 if jax.default_backend() != "cpu" else min(limit or rows // FEWEST_ROWS, len(devices))
-    count = next((n for n in range(most, 1, -1) if rows % n == 0), 1)
-    return Mesh(np.array(devices[:count]), (ROWS,))
+    processes = jax.process_count()
+    own, rest = divmod(rows, processes)
+    if rest:
+        raise UserError(
+            f"train.batch_size {rows} cannot be shared out evenly over {processes} processes: "
+            f"make it a multiple of {processes}"
+        )
+    devices = [[d for d in jax.devices() if d.process_index == i] for i in range(processes)]
+    if jax.default_backend() != "cpu":
+        limit = 0
+    most = min(limit or own // FEWEST_ROWS, *map(len, devices))
+    count = next((n for n in range(most, 1, -1) if own % n == 0), 1)
+    return Mesh(np.array([d for of_one in devices for d in of_one[:count]]), (ROWS,))
 
 
 def value_and_grad_by_rows(loss: Callable, mesh: Mesh) -> Callable:

@@ -5,11 +5,12 @@ import sys
 
 from absl import app
 
-from rnnzoo import command_line, registry, runs, sampler, session
+from rnnzoo import command_line, distributed, registry, runs, sampler, session
 from rnnzoo import config as configs
 from rnnzoo import reproduce as reproduction
 from rnnzoo.cache import keep_compiled_functions
 from rnnzoo.command_line import Arguments
+from rnnzoo.devices import make_cpu_devices
 from rnnzoo.errors import one_line_errors
 from rnnzoo.host_memory import keep_freed_memory
 from rnnzoo.loss import bits_per_character
@@ -20,7 +21,12 @@ def train(arguments: Arguments) -> None:
     config = configs.load(arguments.config) if arguments.config else configs.get_config()
     config.cell.modules += tuple(arguments.cell_modules)
     config = command_line.override(config, arguments.overrides)
-    folder = shlex.quote(str(session.train(config, arguments.workdir, arguments.fork)))
+    make_cpu_devices(config.cpu_devices)  # before the processes find each other
+    together = arguments.coordinator, arguments.processes, arguments.process
+    with distributed.joined(*together, arguments.distributed):
+        folder = shlex.quote(str(session.train(config, arguments.workdir, arguments.fork)))
+    if not distributed.is_writer():
+        return
     print(f"sample:   python -m rnnzoo.main --mode=sample --workdir={folder}")
     print(f"evaluate: python -m rnnzoo.main --mode=evaluate --workdir={folder}")
 

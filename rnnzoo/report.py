@@ -6,6 +6,7 @@ import math
 import os
 import pathlib
 import platform
+import statistics
 import subprocess
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -95,27 +96,30 @@ class Report:
         """Prints a line."""
         self._console.print(line)
 
-    def record(self, epoch: int, loss: float, chars_per_second: float, validation=None) -> dict:
+    def record(
+        self,
+        epoch: int,
+        losses: Sequence[float],
+        chars_per_second: float,
+        validation: Sequence[float] = (),
+    ) -> dict:
         """Adds a row to metrics.jsonl; for more than `MOST_ROWS` epochs, only to every so many.
+
+        The loss is the mean over the seeds. Several seeds add `loss_spread`, the standard deviation,
+        and `losses`, each seed's; and so for the validation.
 
         Args:
           epoch: its number.
-          loss: nats per character.
+          losses: nats per character of each seed.
           chars_per_second: the training's speed.
-          validation: nats per character, if it was computed.
+          validation: nats per character of each seed, if they were computed.
 
         Returns:
           The row.
         """
-        row = {
-            "epoch": epoch,
-            "loss": loss,
-            "bpc": bits_per_character(loss),
-            "chars_per_second": chars_per_second,
-        }
-        if validation is not None:
-            row["validation_loss"] = validation
-            row["validation_bpc"] = bits_per_character(validation)
+        row = {"epoch": epoch, **_summary("", losses), "chars_per_second": chars_per_second}
+        if validation:
+            row |= _summary("validation_", validation)
         if epoch % self._every == 0 or epoch == self.epochs:
             self._metrics.write(json.dumps(row) + "\n")
         return row
@@ -123,17 +127,50 @@ class Report:
     def log(self, row: dict, samples: Sequence[str]) -> None:
         """Prints a row for a person, with samples; these go into samples.txt too."""
         width = len(str(self.epochs))
+        spread, validation_spread = (
+            f" ± {row[key]:.3f}" if key in row else ""
+            for key in ("loss_spread", "validation_loss_spread")
+        )
         parts = [
             f"epoch {row['epoch']:{width}}/{self.epochs}",
-            f"loss {row['loss']:.3f} nats = {row['bpc']:.3f} bpc",
+            f"loss {row['loss']:.3f}{spread} nats = {row['bpc']:.3f} bpc",
         ]
         if "validation_bpc" in row:
-            parts.append(f"validation {row['validation_bpc']:.3f} bpc")
+            nats = f"{row['validation_loss']:.3f}{validation_spread} nats = "
+            nats = nats if validation_spread else ""
+            parts.append(f"validation {nats}{row['validation_bpc']:.3f} bpc")
         parts.append(f"{row['chars_per_second']:,.0f} characters/s")
         text = "".join("\n" + "\n".join(f"  | {x}" for x in s.split("\n")) for s in samples)
         self.say("  ".join(parts) + text)
         with (self.folder / SAMPLES).open("a", encoding="utf-8") as file:
             file.writelines(f"--- epoch {row['epoch']}\n{s}\n" for s in samples)
+
+
+def _summary(prefix: str, losses: Sequence[float]) -> dict[str, Any]:
+    """The mean of the seeds' losses and, if they are several, their standard deviation and each one."""
+    mean = statistics.fmean(losses)
+    found = {f"{prefix}loss": mean, f"{prefix}bpc": bits_per_character(mean)}
+    if len(losses) > 1:
+        found |= {
+            f"{prefix}loss_spread": statistics.stdev(losses),
+            f"{prefix}losses": list(losses),
+        }
+    return found
+
+
+class Silence:
+    """What a process that writes nothing reports to, and saves to: any method does nothing."""
+
+    def __enter__(self):
+        """Itself."""
+        return self
+
+    def __exit__(self, *error):
+        """Nothing to end."""
+
+    def __getattr__(self, name):
+        """A method that takes anything."""
+        return lambda *args, **kwargs: None
 
 
 def read_metrics(folder: pathlib.Path, size: int | None = None) -> list[dict]:
@@ -195,6 +232,9 @@ def draw_curves(rows: Sequence[dict], path: pathlib.Path) -> None:
         axes.plot(epochs, losses, color="C0", alpha=0.25, linewidth=0.8, label="training, epoch")
         smooth = _running_mean(losses, span)
         axes.plot(epochs, smooth, color="C0", label=f"training, mean of {span} epochs")
+    if "loss_spread" in rows[-1]:
+        low, high = ([r["loss"] + sign * r["loss_spread"] for r in rows] for sign in (-1, 1))
+        axes.fill_between(epochs, low, high, color="C0", alpha=0.15, label="± spread of the seeds")
     validated = [r for r in rows if "validation_loss" in r]
     if validated:
         points = [r["epoch"] for r in validated], [r["validation_loss"] for r in validated]

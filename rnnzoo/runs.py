@@ -26,7 +26,7 @@ from ml_collections import ConfigDict
 
 from rnnzoo import config as configs
 from rnnzoo import corpus, registry, sampler
-from rnnzoo.checkpoint import Series
+from rnnzoo.checkpoint import Saved, Series
 from rnnzoo.errors import UserError, about, blaming
 from rnnzoo.evaluate import evaluate as evaluate_text
 from rnnzoo.host_memory import physical_memory
@@ -58,7 +58,8 @@ class Run(NamedTuple):
       config: of the training.
       vocabulary: of the training's text.
       model: the language model.
-      params: its best parameters by validation loss; without a validation, the last.
+      params: its best parameters by validation loss, of all seeds; without a validation, the last
+        of the first seed.
     """
 
     folder: pathlib.Path
@@ -81,14 +82,25 @@ def open_run(folder: str | pathlib.Path, cell_modules: Sequence[str] = ()) -> Ru
     config.cell.modules += tuple(cell_modules)
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     model = make_model(config, len(vocabulary))
-    series = [Series(folder / BEST, 1), Series(folder / CHECKPOINTS, 1)]
-    saved = series[0].newest() or series[1].newest()
-    if saved is None:
-        if any(s.numbers() for s in series):
-            raise UserError(f"{str(folder)!r} holds no parameters that are whole: bring them back")
+    best, checkpoints = Series(folder / BEST, 1), Series(folder / CHECKPOINTS, 1)
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    if saved := best.newest():
+        params = saved.restore("params", shapes)
+    elif saved := checkpoints.newest():
+        params = _restore_first(saved, shapes, config.seeds)
+    elif best.numbers() or checkpoints.numbers():
+        raise UserError(f"{str(folder)!r} holds no parameters that are whole: bring them back")
+    else:
         raise UserError(f"{str(folder)!r} holds no parameters yet: train there first")
-    params = saved.restore("params", jax.eval_shape(model.init, jax.random.key(0)))
     return Run(folder, config, vocabulary, model, params)
+
+
+def _restore_first(saved: Saved, shapes, seeds: int) -> Params:
+    """The parameters of the first seed."""
+    if seeds == 1:
+        return saved.restore("params", shapes)
+    of_all = jax.tree.map(lambda a: jax.ShapeDtypeStruct((seeds, *a.shape), a.dtype), shapes)
+    return jax.tree.map(lambda a: a[0], saved.restore("params", of_all))
 
 
 def find_folder(workdir: str | None) -> pathlib.Path:

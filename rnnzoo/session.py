@@ -3,18 +3,20 @@
 The run folder holds all that is needed to go on: `train` on a folder that has a run in it resumes
 that run from its newest whole checkpoint, and ends in the same losses and parameters, to the bit, as
 a training that nothing interrupted.
+
+Of several processes (`rnnzoo.distributed`), all compute and the writer alone has the folder. What
+decides their way, such as a signal, they agree on, since each waits for the others at every step.
 """
 
 import contextlib
+import functools
 import json
 import math
 import os
 import pathlib
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import filelock
 import jax
@@ -22,39 +24,17 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from rnnzoo import config as configs
-from rnnzoo import optimizers, runs, sampler
+from rnnzoo import distributed, runs, sampler
 from rnnzoo.checkpoint import Saved, Series
-from rnnzoo.devices import cores, make_cpu_devices
-from rnnzoo.errors import UserError, about
+from rnnzoo.errors import UserError
 from rnnzoo.evaluate import evaluate
-from rnnzoo.report import Report, versions
+from rnnzoo.job import Job, prepare
+from rnnzoo.report import Report, Silence, versions
 from rnnzoo.runs import BEST, CHECKPOINTS, CONFIG, PROVENANCE, VOCABULARY
-from rnnzoo.train import Trainer, TrainState, source
-from rnnzoo.vocabulary import Vocabulary
+from rnnzoo.signals import Stopped, hear_signals
+from rnnzoo.train import Epoch, TrainState
 
 LOCK = "lock"
-
-
-class Job(NamedTuple):
-    """All that a training needs, checked before anything is made.
-
-    Attributes:
-      config: the run's.
-      text: the training text's name, and its length in the vocabulary's units.
-      vocabulary: of the training text.
-      validation: the validation text's ids.
-      trainer: the trainer.
-      checksum: SHA-256 of the whole corpus.
-      drawing: the options of samples.
-    """
-
-    config: ConfigDict
-    text: str
-    vocabulary: Vocabulary
-    validation: np.ndarray
-    trainer: Trainer
-    checksum: str
-    drawing: dict[str, Any]
 
 
 class Progress(NamedTuple):
@@ -89,45 +69,6 @@ class Beginning(NamedTuple):
     seconds: float
 
 
-def prepare(config: ConfigDict) -> Job:
-    """Reads the text and makes the trainer; nothing is written.
-
-    Raises:
-      UserError: a mistake in the config.
-    """
-    _make_devices(config.cpu_devices)
-    drawing = runs.sample_options(config)
-    whole, split = runs.read_text(config)
-    vocabulary = whole.vocabulary_until(len(split.train), config.corpus.unknown)
-    with about("the validation text"):
-        validation = vocabulary.encode_again(split.validation, whole.vocabulary)
-    with about("the test text"):
-        vocabulary.encode_again(split.test, whole.vocabulary)
-    with about("config.sample.prompt"):
-        vocabulary.encode(config.sample.prompt)
-    t = config.train
-    ids = vocabulary.encode_again(split.train, whole.vocabulary)
-    model = runs.make_model(config, len(vocabulary))
-    stretches = source(ids, t.sampling, t.batch_size, t.truncation, t.max_subsequence_length)
-    optimizer = optimizers.make(updates=t.epochs * stretches.pieces, **config.optimizer)
-    trainer = Trainer(
-        model, optimizer, stretches, t.seed, config.cpu_devices, t.not_finite == "skip"
-    )
-    runs.check_memory(trainer.saved_shapes())
-    text = f"{whole.name}: {len(split.train):,} {vocabulary.unit} to train on"
-    return Job(config, text, vocabulary, validation, trainer, whole.sha256, drawing)
-
-
-def _make_devices(count: int) -> None:
-    make_cpu_devices(min(count, cores()))
-    found = len(jax.local_devices())
-    if jax.default_backend() == "cpu" and count > found:
-        raise UserError(
-            f"config.cpu_devices is {count}, and this process has {found} cores: lower it, or take "
-            "0 for as many as are of use"
-        )
-
-
 def train(
     config: ConfigDict, workdir: str | pathlib.Path | None = None, fork: bool = False
 ) -> pathlib.Path:
@@ -144,11 +85,19 @@ def train(
     Returns:
       The run's folder.
 
+    Of several processes, the writer does all that has to do with the folder, and `workdir` and `fork`
+    mean nothing to the others.
+
     Raises:
       UserError: a mistake in the config; the folder's run has another config or text, or is in use;
         a loss that is not finite, with the last good state saved.
       Stopped: Ctrl-C or SIGTERM, after saving.
     """
+    if not distributed.is_writer():
+        job = prepare(config)
+        session = _Session(job, pathlib.Path(workdir or ""), Silence())
+        session.run(_begin(job, None), None)
+        return session.folder
     resumed = workdir is not None and os.path.exists(pathlib.Path(workdir) / CONFIG)
     if fork and not resumed:
         raise UserError(
@@ -185,8 +134,12 @@ def train(
 
 
 def _begin(job: Job, origin: pathlib.Path | None) -> Beginning:
-    """From the newest checkpoint in the folder `origin`; without one, from the beginning."""
+    """From the newest checkpoint in the folder `origin`; without one, from the beginning.
+
+    All processes begin as the writer does, which alone has an `origin`.
+    """
     start = time.perf_counter()
+    distributed.check_same(config=repr(job.config), text=job.checksum, versions=repr(versions()))
     series = Series(origin / CHECKPOINTS, 1) if origin else None
     found = series.newest() if series else None
     if found is None and series and series.numbers():
@@ -194,13 +147,16 @@ def _begin(job: Job, origin: pathlib.Path | None) -> Beginning:
             f"no checkpoint in {str(series.folder)!r} is whole: bring one back, or give another "
             "--workdir"
         )
-    progress = _restored(job, found) if found else Progress(job.trainer.start())
+    notes = distributed.share(found.notes if found else None)
+    progress = _restored(job, found, notes) if notes else Progress(job.trainer.start())
     return Beginning(progress, found and found.path, time.perf_counter() - start)
 
 
-def _restored(job: Job, found: Saved) -> Progress:
-    trees = {name: found.restore(name, like) for name, like in job.trainer.saved_shapes().items()}
-    notes = found.notes
+def _restored(job: Job, found: Saved | None, notes: dict) -> Progress:
+    shapes = job.trainer.saved_shapes()
+    trees = distributed.share_arrays(
+        lambda: {name: found.restore(name, like) for name, like in shapes.items()}, shapes
+    )
     try:
         return Progress(
             state=job.trainer.resume(trees),
@@ -210,23 +166,10 @@ def _restored(job: Job, found: Saved) -> Progress:
             written=notes["written"],
         )
     except KeyError as e:
+        where = str(found.path) if found else "the checkpoint"
         raise UserError(
-            f"the notes of {str(found.path)!r} are not this version's, {e} is missing: give another "
-            "--workdir"
+            f"the notes of {where!r} are not this version's, {e} is missing: give another --workdir"
         ) from e
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal stopped the training; everything is saved.
-
-    Attributes:
-      code: the program's exit code, 128 + the signal's number.
-    """
-
-    def __init__(self, message: str, number: int):
-        """Says where it stopped and how to go on."""
-        super().__init__(message)
-        self.code = 128 + number
 
 
 class _Session:
@@ -238,10 +181,10 @@ class _Session:
 
     def run(self, begin: Beginning, origin: pathlib.Path | None) -> None:
         """Trains to the last epoch, from a beginning that the folder `origin` holds, if any."""
-        job, epochs = self.job, self.job.config.train.epochs
-        progress = begin.progress
+        job, epochs, progress = self.job, self.job.config.train.epochs, begin.progress
+        self.folder = pathlib.Path(distributed.share(str(self.folder)))
         rows = progress.written if origin == self.folder else None
-        with Report(self.folder, epochs, job.trainer.source.pieces, written=rows) as report:
+        with self._report(rows) as report:
             report.say(f"{job.text}, {self.folder}")
             if begin.checkpoint:
                 report.say(f"resumed from {begin.checkpoint}, {_where(progress)}")
@@ -250,14 +193,32 @@ class _Session:
             if progress.epoch > epochs:
                 report.say("the run is complete: change train.epochs with --fork to train on")
                 return
-            size = sum(leaf.size for leaf in jax.tree.leaves(progress.state.params))
-            shares = f" for {n} devices" if (n := job.trainer.mesh.size) > 1 else ""
-            report.say(
-                f"{job.config.cell.name}: {size:,} parameters, compiled in {begin.seconds:.1f} s{shares}"
-            )
-            with Series(self.folder / BEST, 1) as best, _signals() as signalled:
+            report.say(self._description(begin))
+            with self._best() as best, hear_signals() as heard:
+                signalled = lambda: int(distributed.largest(heard()))  # noqa: E731
                 for _ in range(progress.epoch, epochs + 1):
                     progress = self._epoch(progress, report, best, signalled)
+
+    def _description(self, begin: Beginning) -> str:
+        """The model's size, on what it trains, and how long that took to compile."""
+        config, mesh = self.job.config, self.job.trainer.mesh
+        size = sum(leaf.size for leaf in jax.tree.leaves(begin.progress.state.params))
+        each = f" for each of {config.seeds} seeds" if config.seeds > 1 else ""
+        shares = f" for {mesh.size} devices" if mesh.size > 1 else ""
+        shares += f" of {n} processes" if (n := distributed.processes()) > 1 else ""
+        return (
+            f"{config.cell.name}: {size // config.seeds:,} parameters{each}, compiled in "
+            f"{begin.seconds:.1f} s{shares}"
+        )
+
+    def _report(self, rows) -> Report | Silence:
+        if not distributed.is_writer():
+            return Silence()
+        epochs, pieces = self.job.config.train.epochs, self.job.trainer.source.pieces
+        return Report(self.folder, epochs, pieces, written=rows)
+
+    def _best(self) -> Series | Silence:
+        return Series(self.folder / BEST, 1) if distributed.is_writer() else Silence()
 
     def _epoch(self, progress: Progress, report: Report, best: Series, signalled) -> Progress:
         """Trains, validates, records and saves one epoch."""
@@ -279,27 +240,39 @@ class _Session:
                 f"epoch {epoch}: {outcome.skipped} pieces skipped, their loss or gradient is not "
                 "finite: lower optimizer.learning_rate or optimizer.clip_norm"
             )
-        loss, least, last = None, progress.best, epoch == t.epochs
-        if len(job.validation) and t.evaluate_every and (epoch % t.evaluate_every == 0 or last):
-            params = job.trainer.params(state)
-            loss = evaluate(job.trainer.model, params, job.validation)
-            if loss < least:
-                least = loss
-                best.save(epoch, {"params": params}, {"epoch": epoch, "validation_loss": loss})
-        row = report.record(epoch, outcome.loss, outcome.chars_per_second, loss)
-        if epoch % t.log_every == 0 or last:
-            params = job.trainer.params(state)
-            report.log(
-                row, sampler.sample(job.trainer.model, params, job.vocabulary, **job.drawing)
-            )
+        least, last = progress.best, epoch == t.epochs
+        if distributed.is_writer():
+            least = self._record(state, outcome, epoch, least, report, best)
         after = Progress(state, epoch + 1, False, least, report.written())
-        if last or signalled() or self._due(epoch):
+        number, due = signalled(), distributed.largest(self._due(epoch))
+        if last or number or due:
             best.wait()  # what the checkpoint says is the best is on disk before it
             self._save(after)
-        if signalled() and not last:
+        if number and not last:
             self.checkpoints.wait()
-            raise self._stopped(after, outcome, signalled())
+            raise self._stopped(after, outcome, number)
         return after
+
+    def _record(self, state: TrainState, outcome: Epoch, epoch: int, least: float, report, best):
+        """Validates, keeps the best parameters of all seeds, writes the log with samples of its best.
+
+        Returns:
+          The least validation loss so far.
+        """
+        job, t = self.job, self.job.config.train
+        model, losses, last = job.trainer.model, [], epoch == t.epochs
+        params = functools.partial(job.trainer.params, state)  # of a seed
+        if len(job.validation) and t.evaluate_every and (epoch % t.evaluate_every == 0 or last):
+            losses = [evaluate(model, params(i), job.validation) for i in range(job.config.seeds)]
+        first = int(np.argmin(losses or outcome.losses))  # of the seeds
+        if losses and losses[first] < least:
+            least = losses[first]
+            notes = {"epoch": epoch, "validation_loss": least, "seed": t.seed + first}
+            best.save(epoch, {"params": params(first)}, notes)
+        row = report.record(epoch, outcome.losses, outcome.chars_per_second, losses)
+        if epoch % t.log_every == 0 or last:
+            report.log(row, sampler.sample(model, params(first), job.vocabulary, **job.drawing))
+        return least
 
     def _due(self, epoch: int) -> bool:
         t = self.job.config.train
@@ -316,30 +289,37 @@ class _Session:
         }
         pieces = self.job.trainer.source.pieces
         number = (progress.epoch - 1) * pieces + (
-            int(progress.state.piece) if progress.within else 0
+            int(np.min(progress.state.piece)) if progress.within else 0
         )
-        self.checkpoints.save(number, self.job.trainer.save(progress.state), notes)
+        self.checkpoints.save(
+            number, distributed.whole(self.job.trainer.save(progress.state)), notes
+        )
         self.saved_at = time.monotonic()
 
     def _stopped(self, progress: Progress, outcome, number: int) -> BaseException:
         where = f"{_where(progress)}; saved in {self.folder / CHECKPOINTS}"
+        finite = np.asarray(progress.state.finite)
         if outcome.finite:
             again = f"run the same command with --workdir={self.folder} to go on"
             return Stopped(f"stopped {where}: {again}", number)
         if progress.epoch == 1 and not outcome.pieces:
             return UserError(
-                f"the loss or its gradient is no finite number from the first piece on; saved in "
+                "the loss or its gradient is no finite number from the first piece on; saved in "
                 f"{self.folder / CHECKPOINTS}: python -m rnnzoo.certify checks the cell"
             )
+        whose = [
+            str(self.job.config.train.seed + i) for i in np.flatnonzero(~np.atleast_1d(finite))
+        ]
+        of_seeds = f" of seed {', '.join(whose)}" if self.job.config.seeds > 1 else ""
         return UserError(
-            f"the loss or its gradient is no finite number any more, {where}: lower "
+            f"the loss{of_seeds} or its gradient is no finite number any more, {where}: lower "
             "optimizer.learning_rate or optimizer.clip_norm, or set train.not_finite=skip, and --fork"
         )
 
 
 def _where(progress: Progress) -> str:
     if progress.within:
-        return f"in epoch {progress.epoch} after {int(progress.state.piece)} pieces"
+        return f"in epoch {progress.epoch} after {int(np.min(progress.state.piece))} pieces"
     return f"after epoch {progress.epoch - 1}"
 
 
@@ -370,26 +350,3 @@ def _locked(folder: pathlib.Path) -> Iterator[None]:
         raise UserError(
             f"another process trains in {str(folder)!r}: wait for it, or give another --workdir"
         ) from e
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[Callable[[], int]]:
-    """A function that gives the number of the signal that asks to stop, or 0.
-
-    Ctrl-C pressed twice interrupts at once.
-    """
-    heard = []
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: 0  # only the main thread hears signals
-        return
-
-    def hear(number, frame):
-        heard.append(number)
-        signal.signal(signal.SIGINT, before[signal.SIGINT])
-
-    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: heard[0] if heard else 0
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -9,14 +9,16 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "rnnzoo"
 
 # Each layer may import those before it (and its own package), nothing after it.
 LAYERS = [
-    {"errors", "loss", "host_memory", "devices", "cost", "cache"},
+    {"errors", "loss", "host_memory", "cost", "cache", "signals"},
+    {"devices", "distributed"},
     {"registry", "vocabulary", "unroll"},
     {"cells", "encoding", "batches", "weights"},
     {"model", "corpus"},
-    {"sampler", "evaluate", "checkpoint", "optimizers"},
+    {"sampler", "evaluate", "checkpoint", "optimizers", "update"},
     {"train", "report", "certificate"},
     {"config"},
     {"runs", "command_line"},
+    {"job"},
     {"session"},
     {"reproduce"},
     {"main", "certify"},

@@ -215,15 +215,15 @@ def test_two_trainings_in_one_folder(work):
 
 def rare_nan(monkeypatch, number=3):
     """Makes the gradient of every so many characters NaN."""
-    from rnnzoo import train
+    from rnnzoo import update
 
-    entropy = train.cross_entropy
+    entropy = update.cross_entropy
 
     def poisoned(logits, targets, weights):
         loss = entropy(logits, targets, weights)
         return loss * jax.numpy.where(targets[0, 0] == number, jax.numpy.nan, 1.0)
 
-    monkeypatch.setattr(train, "cross_entropy", poisoned)
+    monkeypatch.setattr(update, "cross_entropy", poisoned)
 
 
 def test_a_piece_that_is_not_finite_is_skipped_or_stops(work, monkeypatch, capsys):

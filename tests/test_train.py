@@ -207,6 +207,29 @@ def test_devices_change_the_result_by_rounding_only(model):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10), *results)
 
 
+@pytest.mark.parametrize(("sampling", "seeds"), [("subsequence", 1), ("stream", 2)])
+def test_slices_of_the_optimizer_state_change_the_result_by_rounding_only(model, sampling, seeds):
+    """Also with clipping, which needs the norm of the whole gradient."""
+    optimizer = optimizers.make("adam", 0.02, updates=1000, clip_norm=0.1)
+    text, results = source(TEXT, sampling, B, T, L), []
+    for slices in (False, True):
+        trainer = Trainer(model, optimizer, text, devices=2, seeds=seeds, slices=slices)
+        state = trainer.start()
+        for number in (1, 2):
+            state, outcome = trainer.epoch(state, number)
+        moments = state.optimizer_state[1][0].mu  # of Adam, behind the clipping
+        for a in jax.tree.leaves(moments):
+            assert a.addressable_data(0).size == a.size / (2 if slices else 1)
+        saved = jax.tree.map(np.array, trainer.save(state))
+        resumed = trainer.resume(saved)
+        jax.tree.map(np.testing.assert_array_equal, trainer.save(resumed), saved)
+        assert jax.tree.map(lambda a: a.sharding, resumed.optimizer_state) == jax.tree.map(
+            lambda a: a.sharding, state.optimizer_state
+        )
+        results.append((trainer.params(state), outcome.losses))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-12), *results)
+
+
 def test_a_state_without_rows_stays_on_one_device():
     class Counting(hk.RNNCore):
         def __call__(self, x, state):

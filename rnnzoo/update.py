@@ -1,0 +1,245 @@
+"""The compiled part of training: what a piece hands on to the next, and how it is updated.
+
+All of it runs on every device of the mesh axis `ROWS`, each with its share of the batch's rows. The
+optimiser's state lies whole on each, or by option in slices: of Adam's moments, each device then keeps
+and updates its slice only (stage 1 of ZeRO, Rajbhandari et al. 2020).
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from rnnzoo import batches
+from rnnzoo.devices import ROWS
+from rnnzoo.loss import cross_entropy
+from rnnzoo.model import LanguageModel, Params
+
+
+class TrainState(NamedTuple):
+    """What a piece hands on to the next one.
+
+    Attributes:
+      params: the model's parameters.
+      optimizer_state: of optax.
+      recurrent_state: h, of all B rows.
+      key: the epoch's random key, for cells that draw random numbers.
+      piece: the next piece's index in the stretch.
+      nats: the epoch's loss so far, summed over its characters.
+      characters: how many these are.
+      finite: False once a loss or gradient was not: the parameters are those before it.
+      skipped: how many of the epoch's pieces were passed over since theirs was not.
+
+    With several seeds, each of these has a first axis for them.
+    """
+
+    params: Params
+    optimizer_state: optax.OptState
+    recurrent_state: jax.Array
+    key: jax.Array
+    piece: jax.Array
+    nats: jax.Array
+    characters: jax.Array
+    finite: jax.Array
+    skipped: jax.Array
+
+
+def gradient(model: LanguageModel, state: TrainState, piece: batches.Piece, characters: jax.Array):
+    """Loss, gradient and the next recurrent state, on one piece: [T, B] inputs, targets and weights.
+
+    Runs on each device of the mesh axis `ROWS`, with that device's rows of state and piece; all of
+    the piece's rows together have so many `characters`. Loss and gradient are those of all rows.
+    """
+    share = piece.weights.sum() / characters
+
+    def loss_of(params):
+        key = jax.random.fold_in(state.key, state.piece)
+        key = jax.random.fold_in(key, lax.axis_index(ROWS))
+        h = _from_learned_start(model, params, state)
+        logits, h = model.apply(params, key, piece.inputs, h)
+        return share * cross_entropy(logits, piece.targets, piece.weights), h
+
+    (loss, h), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+    return *lax.psum((loss, gradient), ROWS), h
+
+
+def moved(
+    optimizer: optax.GradientTransformation,
+    skip: bool,
+    state: TrainState,
+    characters: jax.Array,
+    loss: jax.Array,
+    gradient: Params,
+    h: jax.Array,
+) -> TrainState:
+    """One step of gradient descent, with what `gradient` gave.
+
+    After a loss or gradient that is not finite nothing moves; with `skip`, training goes on with the
+    next piece from the recurrent state as it was.
+    """
+    steps, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
+
+    # After a NaN or infinity, no parameter moves. The norm is the clipping's own: it costs nothing.
+    finite = jnp.isfinite(loss + optax.tree.norm(gradient))
+    keep = functools.partial(jax.tree.map, lambda new, old: jnp.where(finite, new, old))
+    steps = jax.tree.map(lambda step: jnp.where(finite, step, 0), steps)
+
+    characters = jnp.where(finite, characters, 0)
+    return TrainState(
+        params=optax.apply_updates(state.params, steps),
+        optimizer_state=keep(optimizer_state, state.optimizer_state) if skip else optimizer_state,
+        recurrent_state=keep(h, state.recurrent_state) if skip else h,
+        key=state.key,
+        piece=state.piece + (finite | skip),
+        nats=state.nats + jnp.where(finite, loss * characters, 0),
+        characters=state.characters + characters,
+        finite=finite | skip,
+        skipped=state.skipped + (skip & ~finite),
+    )
+
+
+def _from_learned_start(model: LanguageModel, params, state: TrainState):
+    """The carried state, through which a learned initial state gets the first piece's gradient."""
+    initial = model.initial_state(params, 1)
+
+    def lead(carried, start):
+        if not jnp.issubdtype(start.dtype, jnp.inexact):
+            return carried
+        moved = jnp.where(jnp.isfinite(start), start - lax.stop_gradient(start), 0)  # zero
+        return carried + jnp.where(state.piece == 0, moved, 0)
+
+    return jax.tree.map(lead, state.recurrent_state, initial)
+
+
+def layout(mesh: Mesh, many: bool, optimizer_state: optax.OptState | None = None) -> TrainState:
+    """How a state lies on the devices: whole on each, but for the rows of the recurrent state.
+
+    Args:
+      mesh: the devices.
+      many: whether there are several seeds.
+      optimizer_state: given if it is to lie in slices, along the first axis of each array that can
+        be cut evenly; it may be shapes only.
+    """
+    whole = TrainState(*[P()] * len(TrainState._fields))
+    lies = whole._replace(recurrent_state=rows(mesh, int(many)))
+    if optimizer_state is None:
+        return lies
+
+    def slices(a):
+        axes = (i for i, size in enumerate(a.shape) if size and size % mesh.size == 0)
+        axis = next(axes, None)
+        return P() if axis is None else P(*[None] * axis, ROWS)
+
+    return lies._replace(optimizer_state=jax.tree.map(slices, optimizer_state))
+
+
+def rows(mesh: Mesh, axis: int) -> P:
+    """How arrays lie whose rows are that axis."""
+    return P(*[None] * axis, ROWS) if mesh.size > 1 else P()
+
+
+@functools.partial(
+    jax.jit,
+    static_argnames=("model", "optimizer", "truncation", "mesh", "skip", "slices"),
+    donate_argnames="state",
+)
+def advance(
+    model,
+    optimizer,
+    truncation,
+    mesh,
+    state: TrainState,
+    stretch: batches.Stretch,
+    stop,
+    skip=False,
+    slices=False,
+):
+    """Updates on all pieces from `state.piece` up to `stop`, or to the first that is not finite.
+
+    Both bounds are values, not shapes: one compilation serves an epoch of any number of calls. The
+    old state's memory becomes the new one's. Several seeds have rows of their own in the one text. With
+    `slices`, the optimiser's state lies in slices.
+    """
+    many = state.piece.ndim > 0
+    lies, places = layout(mesh, many), rows(mesh, int(many))
+    on_rows = functools.partial(jax.shard_map, mesh=mesh, check_vma=False)
+    in_specs = lies, batches.Stretch(ids=P(), starts=places, lengths=places), P()
+
+    def for_each_seed(function, *axes):
+        return jax.vmap(function, in_axes=axes) if many else function
+
+    own_rows = batches.Stretch(ids=None, starts=0, lengths=0)
+
+    def characters_of(state, lengths):  # of the next piece, with all devices' rows
+        return jnp.clip(lengths - state.piece * truncation, 0, truncation).sum().astype(float)
+
+    def gradient_of(state, stretch, lengths):
+        piece = batches.piece(stretch, state.piece, truncation)
+        return gradient(model, state, piece, characters_of(state, lengths))
+
+    def move(state, lengths, found):
+        return moved(optimizer, skip, state, characters_of(state, lengths), *found)
+
+    def run(state, stretch, lengths, stop):
+        def next_piece(state, stretch, lengths):
+            return move(state, lengths, gradient_of(state, stretch, lengths))
+
+        next_piece = for_each_seed(next_piece, 0, own_rows, 0)
+        return _until(stop, lambda state: next_piece(state, stretch, lengths), state)
+
+    if not slices:  # the whole loop runs on each device
+        run = on_rows(run, in_specs=(*in_specs, P()), out_specs=lies)
+        return run(state, stretch, stretch.lengths, stop)
+
+    # The gradients alone do; XLA shares out the rest as the optimiser's slices demand it.
+    specs = layout(mesh, many, state.optimizer_state)
+    shardings = jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs)
+    out_specs = P(), P(), lies.recurrent_state
+    gradients = for_each_seed(gradient_of, 0, own_rows, 0)
+    gradients = on_rows(gradients, in_specs=in_specs, out_specs=out_specs)
+
+    def next_piece(state):
+        found = gradients(state._replace(optimizer_state=()), stretch, stretch.lengths)
+        state = for_each_seed(move, 0, 0, 0)(state, stretch.lengths, found)
+        return lax.with_sharding_constraint(state, shardings)
+
+    return _until(stop, next_piece, lax.with_sharding_constraint(state, shardings))
+
+
+def _until(stop, next_piece, state: TrainState) -> TrainState:
+    """The loop over pieces."""
+    return lax.while_loop(
+        lambda state: jnp.all(state.finite & (state.piece < stop)), next_piece, state
+    )
+
+
+@functools.partial(
+    jax.jit, static_argnames=("model", "batch_size", "mesh"), donate_argnames="state"
+)
+def begin_epoch(model, batch_size, mesh, state: TrainState, seeds, number) -> TrainState:
+    def begin(state, seed):
+        _, key = jax.random.split(epoch_key(seed, number))
+        return state._replace(
+            recurrent_state=model.initial_state(state.params, batch_size, key),
+            key=key,
+            piece=jnp.zeros_like(state.piece),
+            nats=jnp.zeros_like(state.nats),
+            characters=jnp.zeros_like(state.characters),
+            skipped=jnp.zeros_like(state.skipped),
+        )
+
+    many = state.piece.ndim > 0
+    state = (jax.vmap(begin) if many else begin)(state, seeds)
+    sharding = NamedSharding(mesh, rows(mesh, int(many)))
+    h = lax.with_sharding_constraint(state.recurrent_state, sharding)
+    return state._replace(recurrent_state=h)
+
+
+def epoch_key(seed, number) -> jax.Array:
+    """The random key of an epoch; 0 is for what comes before the first."""
+    return jax.random.fold_in(jax.random.key(seed), number)
