@@ -28,9 +28,13 @@ def cores() -> int:
 def make_cpu_devices(count: int = 0) -> None:
     """Lets JAX see a CPU as several devices, which is possible only before its first computation.
 
+    Where XLA_FLAGS says how many, such as more than there are cores for a test, it stays so.
+
     Args:
       count: how many; 0 for one per core.
     """
+    if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+        return
     try:
         jax.config.update("jax_num_cpu_devices", count or cores())
     except RuntimeError:  # JAX is at work already, with the devices that it found

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -34,10 +35,19 @@ def test_rows_are_shared_out_evenly(rows, limit, count):
     assert (mesh.size, mesh.axis_names) == (count, (ROWS,))
 
 
-def test_devices_are_made_before_jax_computes():
+@pytest.mark.parametrize(
+    ("flags", "count"), [("", 3), ("--xla_force_host_platform_device_count=4", 4)]
+)
+def test_devices_are_made_before_jax_computes(flags, count):
     code = "from rnnzoo.devices import *; make_cpu_devices(3); print(len(jax.devices()))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.split() == ["3"]
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"XLA_FLAGS": flags},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.split() == [str(count)]
 
 
 def test_and_not_after():
