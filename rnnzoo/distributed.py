@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -111,6 +112,8 @@ def _check(coordinator, processes, process, detect: bool) -> None:
 
 def _connect(given: tuple, seconds: int) -> None:
     where = given[0] or "the coordinator that JAX has detected"
+    if given[2] == 0:
+        _check_port(where)
     _on_abort(
         f"the processes did not find each other at {where} within {seconds} seconds: start all "
         "of them with the same address, which they can reach"
@@ -123,10 +126,6 @@ def _connect(given: tuple, seconds: int) -> None:
             initialization_timeout=seconds,
             heartbeat_timeout_seconds=SILENCE_SECONDS,
         )
-    except jax.errors.JaxRuntimeError as e:
-        raise UserError(
-            f"process 0 cannot listen at {where}, {_short(e)}: give a port that is free"
-        ) from e
     except (ValueError, RuntimeError) as e:
         if given[0]:
             raise  # joined too late, by other code than the command line's
@@ -136,6 +135,16 @@ def _connect(given: tuple, seconds: int) -> None:
         ) from e
     _on_abort(_lost("JAX has lost the connection, as it says above"))
     _members.update(process=jax.process_index(), processes=jax.process_count())
+
+
+def _check_port(where: str) -> None:
+    """Tries the port out; JAX's runtime may crash on one that is taken."""
+    try:
+        socket.create_server(("", int(where.rpartition(":")[2]))).close()
+    except OSError as e:
+        raise UserError(
+            f"process 0 cannot listen at {where}, {os.strerror(e.errno).lower()}: give a port that is free"
+        ) from e
 
 
 def _lost(why: str) -> str:
