@@ -142,8 +142,9 @@ def _check_port(where: str) -> None:
     try:
         socket.create_server(("", int(where.rpartition(":")[2]))).close()
     except OSError as e:
+        why = os.strerror(e.errno).lower()
         raise UserError(
-            f"process 0 cannot listen at {where}, {os.strerror(e.errno).lower()}: give a port that is free"
+            f"process 0 cannot listen at {where}, {why}: give a port that is free"
         ) from e
 
 

@@ -207,8 +207,12 @@ class Trainer:
         return jax.eval_shape(lambda: self.save(self._initial()))
 
     def resume(self, saved: dict[str, Any]) -> TrainState:
-        """The state that was saved, to the bit; on as many devices and processes as there are now."""
+        """The state that was saved, to the bit; on as many devices and processes as there are now.
+
+        One that stopped at a number that is not finite is as it was before, and goes on.
+        """
         state = TrainState(params=saved["params"], **saved["training"])
+        state = state._replace(finite=np.ones_like(state.finite))
         state = distributed.place(state, self._shardings)
         return state._replace(key=jax.random.wrap_key_data(state.key))
 

@@ -80,11 +80,11 @@ def moved(
     """One step of gradient descent, with what `gradient` gave.
 
     After a loss or gradient that is not finite nothing moves; with `skip`, training goes on with the
-    next piece from the recurrent state as it was.
+    next piece.
     """
     steps, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
 
-    # After a NaN or infinity, no parameter moves. The norm is the clipping's own: it costs nothing.
+    # After a NaN or infinity, nothing moves. The norm is the clipping's own: it costs nothing.
     finite = jnp.isfinite(loss + optax.tree.norm(gradient))
     keep = functools.partial(jax.tree.map, lambda new, old: jnp.where(finite, new, old))
     steps = jax.tree.map(lambda step: jnp.where(finite, step, 0), steps)
@@ -92,8 +92,8 @@ def moved(
     characters = jnp.where(finite, characters, 0)
     return TrainState(
         params=optax.apply_updates(state.params, steps),
-        optimizer_state=keep(optimizer_state, state.optimizer_state) if skip else optimizer_state,
-        recurrent_state=keep(h, state.recurrent_state) if skip else h,
+        optimizer_state=keep(optimizer_state, state.optimizer_state),
+        recurrent_state=keep(h, state.recurrent_state),
         key=state.key,
         piece=state.piece + (finite | skip),
         nats=state.nats + jnp.where(finite, loss * characters, 0),

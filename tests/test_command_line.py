@@ -13,9 +13,19 @@ def overridden(*words, only=""):
 def test_flags():
     words = "--mode=sample --workdir runs/a --cell_module=a --cell_module=b.c --config=c.py"
     arguments = command_line.parse(["rnnzoo", *words.split()])
-    assert arguments == ("sample", "runs/a", "c.py", [], ["a", "b.c"], None, False)
+    alone = (None, None, None, False)
+    assert arguments == ("sample", "runs/a", "c.py", [], ["a", "b.c"], None, False, *alone)
     assert command_line.parse(["rnnzoo", "--run=runs/b"]).workdir == "runs/b"
-    assert command_line.parse(["rnnzoo"]) == ("train", None, None, [], [], None, False)
+    assert command_line.parse(["rnnzoo"]) == ("train", None, None, [], [], None, False, *alone)
+
+
+def test_flags_of_several_processes_belong_to_training():
+    words = ["--coordinator=a:1", "--processes=2", "--process=0"]
+    arguments = command_line.parse(["rnnzoo", *words])
+    assert (arguments.coordinator, arguments.processes, arguments.process) == ("a:1", 2, 0)
+    assert command_line.parse(["rnnzoo", "--distributed"]).distributed
+    with pytest.raises(UserError, match="several processes can train together, not sample"):
+        command_line.parse(["rnnzoo", "--mode=sample", *words])
 
 
 def test_overrides_have_the_types_of_the_defaults():

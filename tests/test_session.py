@@ -233,6 +233,8 @@ def test_a_piece_that_is_not_finite_is_skipped_or_stops(work, monkeypatch, capsy
         session.train(config(epochs=20), "stop")
     params = arrays(work / "stop")[0]["params"]
     assert all(np.all(np.isfinite(a)) for a in jax.tree.leaves(params))
+    session.train(config(epochs=20, not_finite="skip"), "stop", fork=True)  # as it advises
+    assert losses(work / "stop-2")[-1]["epoch"] == 20
     session.train(config(epochs=20, not_finite="skip"), "skip")
     out = capsys.readouterr().out
     assert "pieces skipped, their loss or gradient is not finite" in out

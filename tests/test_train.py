@@ -173,7 +173,8 @@ def test_a_number_that_is_not_finite_leaves_the_last_good_parameters(model, what
     fixed = poisoned, optimizer, T, healthy.mesh
     good = advance(*fixed, healthy.start(), stretch, np.int32(epoch.pieces))
     assert good.finite and epoch.pieces > 0
-    jax.tree.map(np.testing.assert_array_equal, state.params, good.params)
+    for part in ("params", "optimizer_state", "recurrent_state"):
+        jax.tree.map(np.testing.assert_array_equal, getattr(state, part), getattr(good, part))
     np.testing.assert_allclose(epoch.loss, good.nats / good.characters)
 
 
