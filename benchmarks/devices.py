@@ -10,12 +10,12 @@ faster, and show what the meetings cost. An update is that of `rnnzoo.train.adva
 import functools
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 import rnnzoo
 from benchmarks import report, settings, workloads
 from benchmarks.timing import first_call, interleave
-from rnnzoo import batches, cost, train
+from rnnzoo import cost, train
 from rnnzoo.devices import make_cpu_devices
 from rnnzoo.errors import UserError
 from rnnzoo.model import LanguageModel, language_model
@@ -86,9 +86,8 @@ def measure(
         make_core = functools.partial(rnnzoo.make, cell, hidden_size)
         model = language_model(make_core, vocabulary_size)
         for B in batch_size:
-            ids = workloads.random_piece(PIECES * truncation, B, vocabulary_size)
-            stretch = batches.Stretch(ids[:-1], ids[1:], jnp.ones((len(ids) - 1, B)))
-            source = train.Source(lambda key, s=stretch: s, PIECES, B, truncation, same=True)
+            text = workloads.random_piece(PIECES * truncation * B, 1, vocabulary_size)[:, 0]
+            source = train.source(np.asarray(text), "stream", B, truncation, 0)
             calls = {n: training(model, source, n) for n in devices}
             workloads.check_same({str(n): [first_call(call)[1]] for n, call in calls.items()})
             timings = interleave(calls, rounds)

@@ -148,7 +148,8 @@ def _begin(job: Job, origin: pathlib.Path | None) -> Beginning:
             "--workdir"
         )
     notes = distributed.share(found.notes if found else None)
-    progress = _restored(job, found, notes) if notes else Progress(job.trainer.start())
+    begun = notes is not None
+    progress = _restored(job, found, notes) if begun else Progress(job.trainer.start())
     return Beginning(progress, found and found.path, time.perf_counter() - start)
 
 

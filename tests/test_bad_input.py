@@ -120,7 +120,7 @@ CONFIGS = [
     setting("an unknown activation", "cell.options.activation=relo", "did you mean 'relu'"),
     setting("a list for an activation", "cell.options.activation=[1]", "no activation is named [1]"),
     setting("heads that do not divide H", "cell.name=deltanet cell.options.heads=3",
-            "3 heads do not share out 8 units"),
+            "hidden_size=8 cannot be shared by heads=3"),
     setting("a text for a number of heads", "cell.name=deltanet cell.options.heads=two",
             "cell 'deltanet' fails: TypeError"),
     setting("a size among the options", "cell.options.hidden_size=3", "set config.cell.hidden_size"),

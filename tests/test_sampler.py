@@ -292,7 +292,7 @@ def test_low_precision_models_are_sampled(fixed):
         ({"top_p": 0}, "top_p must be above 0 and at most 1, not 0"),
         ({"top_p": 1.1}, "top_p .* not 1.1"),
         ({"top_p": float("nan")}, "top_p .* not nan"),
-        ({"count": 0}, "count must be a whole number of at least 1, not 0"),
+        ({"count": 0}, "count must be a whole number of at least 1 and at most 100000, not 0"),
         ({"seed": -1}, "seed must be .* at least 0 and at most 4294967295, not -1"),
         ({"seed": 2**32}, "seed must be .* not 4294967296"),
         ({"prompt": "abXc"}, r"character 'X' \(U\+0058\) at index 2 is not in the vocabulary"),

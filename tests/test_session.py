@@ -140,7 +140,7 @@ def test_a_changed_config_is_refused_and_forked(work, capsys):
     assert "resumed from a/checkpoints" in capsys.readouterr().out
     assert [row["epoch"] for row in losses(work / "a-2")] == [7, 8]
     assert {p: p.read_bytes() for p in (work / "a").rglob("*") if p.is_file()} == before
-    with pytest.raises(UserError, match="there is none in 'none'"):
+    with pytest.raises(UserError, match="there is none in --workdir=none"):
         session.train(longer, "none", fork=True)
 
 
