@@ -39,6 +39,37 @@ def few_compiled_functions():
         jax.clear_caches()
 
 
+@pytest.fixture(scope="session")
+def made_before():
+    """Models and optimisers by what they were made from."""
+    return {}
+
+
+@pytest.fixture
+def compiled_once(monkeypatch, made_before):
+    """Trainings of the same model and optimiser share their compiled functions."""
+    from rnnzoo import optimizers, runs
+
+    def remembered(make, key):
+        def call(*args, **kwargs):
+            wanted = key(*args, **kwargs)
+            if wanted not in made_before:
+                made_before[wanted] = make(*args, **kwargs)
+            return made_before[wanted]
+
+        return call
+
+    def of_model(config, V):
+        return "model", V, repr((config.cell, config.model, config.train.batch_size))
+
+    monkeypatch.setattr(runs, "make_model", remembered(runs.make_model, of_model))
+    monkeypatch.setattr(
+        optimizers,
+        "make",
+        remembered(optimizers.make, lambda *a, **k: repr((a, sorted(k.items())))),
+    )
+
+
 @pytest.fixture(scope="module")
 def tiny_benchmarks():
     """One call is a sample, none waits for the one before, and the limits are of tiny products."""

@@ -17,6 +17,7 @@ from rnnzoo.train import Trainer, source
 
 TEXT = np.array([0, 1, 2, 3, 2, 1] * 12, np.int32)
 V, B, T, L = 4, 2, 5, 13
+pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 @pytest.mark.parametrize(("sampling", "devices"), [("subsequence", 2), ("stream", 1)])

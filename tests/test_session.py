@@ -16,6 +16,7 @@ from rnnzoo.errors import UserError
 from rnnzoo.session import Stopped
 
 TEXT = "the cat sat on the mat. " * 40
+pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 @pytest.fixture(autouse=True)
@@ -77,8 +78,15 @@ def stop_after(monkeypatch, calls, number=signal.SIGTERM):
     monkeypatch.setattr("rnnzoo.train.CHARACTERS_PER_CALL", 16)  # one piece a call
 
 
-@pytest.mark.parametrize("devices", [1, 2])
-@pytest.mark.parametrize("sampling", ["subsequence", "stream"])
+@pytest.mark.parametrize(
+    ("sampling", "devices"),
+    [
+        ("subsequence", 1),
+        ("stream", 2),
+        pytest.param("subsequence", 2, marks=pytest.mark.slow),
+        pytest.param("stream", 1, marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_stopped_twice_ends_like_one_that_never_was(work, monkeypatch, sampling, devices):
     settings = config(sampling=sampling)
     settings.cpu_devices = devices
