@@ -14,7 +14,7 @@ import pytest
 from rnnzoo import registry
 
 ROOT = pathlib.Path(__file__).parents[1]
-FEW = ("--config.train.epochs=4", "--config.train.max_subsequence_length=256")
+FEW = ("--config.train.epochs=20", "--config.train.max_subsequence_length=256")
 
 
 @pytest.mark.slow
@@ -26,5 +26,5 @@ def test_it_trains(name, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     rows = [json.loads(x) for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     losses = [row["loss"] for row in rows]
-    assert len(losses) == 4 and all(map(math.isfinite, losses))
-    assert losses[-1] < losses[0] - 0.2  # of some 4.5 nats, a uniform guess
+    assert len(losses) == 20 and all(map(math.isfinite, losses))
+    assert losses[-1] < losses[0] - 0.8  # of some 4.5 nats, a uniform guess
