@@ -1,9 +1,9 @@
 """The gallery: docs/zoo/, a table of every cell and a page for each family, made from the registry.
 
-    python -m benchmarks.layers --cells=zoo --rounds=5 --out=benchmarks/results/zoo_cpu.json
+    python -m benchmarks.layers --cells=zoo --rounds=3 --out=benchmarks/results/zoo_cpu.json
     python -m benchmarks.gallery
 
-The first command, which takes about half an hour, times every cell; the second writes the pages.
+The first command, which takes about a quarter of an hour, times every cell; the second writes the pages.
 """
 
 import inspect
