@@ -25,7 +25,7 @@ from rich.table import Table
 import rnnzoo
 from rnnzoo import certificate, cost, registry
 from rnnzoo.command_line import literal
-from rnnzoo.errors import UserError, one_line_errors
+from rnnzoo.errors import UserError, flat, one_line_errors
 from rnnzoo.host_memory import keep_freed_memory
 
 MARKS = {"passed": "green", "failed": "bold red", "not applicable": "dim"}
@@ -141,7 +141,7 @@ def run() -> None:
         try:
             names = own(sys.argv)[1:]
         except flags.Error as e:
-            raise UserError(" ".join(str(e).split())) from e
+            raise UserError(flat(e)) from e
     keep_freed_memory()
     main(own, names)
 

@@ -31,7 +31,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from rnnzoo.errors import UserError
+from rnnzoo.errors import UserError, flat
 
 NOTES, CHECKSUMS, UNFINISHED = "notes.json", "checksums.json", ".unfinished"
 OVERHEAD_BYTES = 64 * 1024  # of orbax's own files
@@ -141,7 +141,7 @@ class Series:
         except Exception as e:  # orbax and tensorstore raise many kinds when a disk is full
             full = "RESOURCE_EXHAUSTED" in str(e)  # tensorstore's name for it
             reason = os.strerror(errno.ENOSPC) if full else getattr(e, "strerror", None)
-            reason = reason or " ".join(str(e).split())[:200]
+            reason = reason or flat(e, most=200)
             raise UserError(
                 f"a checkpoint cannot be saved in {str(self.folder)!r}: {reason}; "
                 f"{self._what_is_left()}"
@@ -225,7 +225,7 @@ def _verified(path: pathlib.Path) -> Saved:
         found = _checksums(path)
         notes = json.loads((path / NOTES).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as e:
-        raise Damaged(" ".join(str(e).split())) from e
+        raise Damaged(flat(e)) from e
     if not (isinstance(expected, dict) and isinstance(notes, dict)):
         raise Damaged(f"{CHECKSUMS} or {NOTES} is not what was saved")
     for name in sorted(expected.keys() | found.keys()):

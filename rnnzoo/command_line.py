@@ -9,7 +9,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from rnnzoo import config as configs
-from rnnzoo.errors import UserError, did_you_mean
+from rnnzoo.errors import UserError, did_you_mean, flat
 
 HELP = """\
 Trains a recurrent network to write, character by character, and lets it.
@@ -127,7 +127,7 @@ def parse(argv: list[str]) -> Arguments:
         flag = f"--{e.flagname}"
         raise UserError(f"there is no flag {flag}: {did_you_mean(flag, known)}") from e
     except flags.Error as e:
-        raise UserError(" ".join(str(e).split())) from e
+        raise UserError(flat(e)) from e
     mode = words.pop(0) if words and words[0] in MODES else own.mode  # `rnnzoo cells` will do
     for flag in ("config", "workdir"):
         if own[flag].value == "":

@@ -12,7 +12,7 @@ import numpy as np
 import pooch
 
 from rnnzoo import cache
-from rnnzoo.encoding import Source, encode
+from rnnzoo.encoding import Part, encode
 from rnnzoo.errors import UserError, did_you_mean, one_line
 from rnnzoo.vocabulary import Vocabulary
 
@@ -125,11 +125,11 @@ def load(
     if path:
         files = _files(path)
         name = ",".join("standard input" if f == "-" else pathlib.Path(f).name for f in files)
-        sources = [Source(str(f), _file(f)) for f in files]
+        parts = [Part(str(f), _file(f)) for f in files]
     else:
         name = name or DEFAULT
-        sources = [Source(name, _named(name, folder))]
-    found = encode(name, sources, unit, folder)
+        parts = [Part(name, _named(name, folder))]
+    found = encode(name, parts, unit, folder)
     if len(found.ids) >= 2**31:
         raise UserError(
             f"corpus {name!r} has {len(found.ids):,} characters, and places are numbers below "
@@ -145,7 +145,7 @@ def _files(path: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str | 
 
 
 def _file(path: str | os.PathLike) -> bytes | pathlib.Path:
-    """The file, or, of what can be read only once, its bytes."""
+    """The file, or the bytes of standard input, which can be read only once."""
     if path == "-":
         if sys.stdin is None:
             raise UserError("standard input is closed: pipe the text in, or name a file")
@@ -156,11 +156,12 @@ def _file(path: str | os.PathLike) -> bytes | pathlib.Path:
     if os.path.exists(path) and not os.path.isfile(path):  # it might never end, or never begin
         raise UserError(f"{str(path)!r} is a pipe or a device: pipe it in, and give the path -")
     try:
-        return path if path.is_file() else path.read_bytes()
+        path.stat()
     except FileNotFoundError as e:
         raise UserError(f"there is no file {str(path.absolute())!r}: check the path") from e
     except (OSError, ValueError) as e:  # ValueError: no file can have this name
         raise UserError(f"{str(path)!r} cannot be read: {getattr(e, 'strerror', e)}") from e
+    return path
 
 
 def _named(name: str, folder: pathlib.Path) -> bytes | pathlib.Path:

@@ -27,7 +27,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Sharding
 
-from rnnzoo.errors import UserError, one_line_errors
+from rnnzoo.errors import UserError, flat, one_line_errors
 
 START_SECONDS = 120  # to wait for all processes to start
 SILENCE_SECONDS = 20  # after which a process that is not heard of counts as dead
@@ -130,8 +130,8 @@ def _connect(given: tuple, seconds: int) -> None:
         if given[0]:
             raise  # joined too late, by other code than the command line's
         raise UserError(
-            f"no cluster is detected here, {_short(e)}: give --coordinator=host:port, --processes "
-            "and --process"
+            f"no cluster is detected here, {flat(e, most=200)}: give --coordinator=host:port, "
+            "--processes and --process"
         ) from e
     _on_abort(_lost("JAX has lost the connection, as it says above"))
     _members.update(process=jax.process_index(), processes=jax.process_count())
@@ -180,20 +180,13 @@ def _end(error: BaseException) -> None:
     except SystemExit as e:
         code = e.code
     except jax.errors.JaxRuntimeError as e:
-        if "RESOURCE_EXHAUSTED" in str(e):
-            traceback.print_exc()
-        else:
-            print(f"rnnzoo: {_lost(_short(e))}", file=sys.stderr)
-            code = LOST
+        print(f"rnnzoo: {_lost(flat(e, most=200))}", file=sys.stderr)
+        code = LOST
     except BaseException:
         traceback.print_exc()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 def largest(number: float) -> float:

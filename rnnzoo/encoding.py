@@ -29,7 +29,7 @@ FOLDER, IDS, VOCABULARY, NOTES = "encoded", "ids.npy", "vocabulary.json", "text.
 FORMAT = 1  # of these files; another one has other keys
 
 
-class Source(NamedTuple):
+class Part(NamedTuple):
     """A part of a text.
 
     Attributes:
@@ -57,7 +57,7 @@ class Encoded(NamedTuple):
     sha256: str
 
 
-def encode(name: str, sources: Sequence[Source], unit: str, cache: pathlib.Path) -> Encoded:
+def encode(name: str, parts: Sequence[Part], unit: str, cache: pathlib.Path) -> Encoded:
     r"""Reads and encodes a text.
 
     As characters, each part is decoded from UTF-8, loses its byte-order mark, and its line ends become
@@ -65,7 +65,7 @@ def encode(name: str, sources: Sequence[Source], unit: str, cache: pathlib.Path)
 
     Args:
       name: of the text, for errors.
-      sources: its parts, in order.
+      parts: its parts, in order.
       unit: 'characters' or 'bytes'.
       cache: the folder to keep long texts in.
 
@@ -73,22 +73,22 @@ def encode(name: str, sources: Sequence[Source], unit: str, cache: pathlib.Path)
       UserError: a part is not UTF-8, cannot be read, or changed meanwhile; the text is empty or has
         only one distinct character; the cache cannot be written.
     """
-    with _unchanged(sources):
-        if sum(size for size, _ in map(_stamp, sources)) < LONG:
-            found, _ = _scan(name, sources, unit)
-            return found._replace(ids=np.concatenate(list(_ids(found.vocabulary, sources, unit))))
-        digests = [_sha256(_chunks(source)) for source in sources]
+    with _unchanged(parts):
+        if sum(size for size, _ in map(_stamp, parts)) < LONG:
+            found, _ = _scan(name, parts, unit)
+            return found._replace(ids=np.concatenate(list(_ids(found.vocabulary, parts, unit))))
+        digests = [_sha256(_chunks(part)) for part in parts]
         key = _sha256([json.dumps([FORMAT, unit, digests]).encode()])
         folder = cache / FOLDER / key
         with _writing(folder), filelock.FileLock(folder.with_suffix(".lock")):
-            return _load(folder) or _keep(folder, name, sources, unit)
+            return _load(folder) or _keep(folder, name, parts, unit)
 
 
-def _scan(name: str, sources: Sequence[Source], unit: str) -> tuple[Encoded, int]:
+def _scan(name: str, parts: Sequence[Part], unit: str) -> tuple[Encoded, int]:
     """All but the ids, and their number."""
     digest, length, first = hashlib.sha256(), 0, {}
     known, known_ascii = np.zeros(0x110000, bool), b""
-    for text in _texts(sources, unit):
+    for text in _texts(parts, unit):
         data = text.encode() if isinstance(text, str) else text
         digest.update(data)
         rest = data.translate(None, delete=known_ascii)  # no part of a longer UTF-8 sequence goes
@@ -112,50 +112,50 @@ def _scan(name: str, sources: Sequence[Source], unit: str) -> tuple[Encoded, int
     return Encoded(Vocabulary(symbols), np.empty(0), places, digest.hexdigest()), length
 
 
-def _ids(vocabulary: Vocabulary, sources: Sequence[Source], unit: str) -> Iterator[np.ndarray]:
-    return (vocabulary.encode(text, vocabulary.dtype) for text in _texts(sources, unit))
+def _ids(vocabulary: Vocabulary, parts: Sequence[Part], unit: str) -> Iterator[np.ndarray]:
+    return (vocabulary.encode(text, vocabulary.dtype) for text in _texts(parts, unit))
 
 
-def _texts(sources: Sequence[Source], unit: str) -> Iterator[str | bytes]:
+def _texts(parts: Sequence[Part], unit: str) -> Iterator[str | bytes]:
     """The text, piece by piece."""
     read = _chunks if unit == "bytes" else _decoded
-    return itertools.chain.from_iterable(map(read, sources))
+    return itertools.chain.from_iterable(map(read, parts))
 
 
-def _decoded(source: Source) -> Iterator[str]:
+def _decoded(part: Part) -> Iterator[str]:
     utf8 = codecs.getincrementaldecoder("utf-8")()
     decoder = io.IncrementalNewlineDecoder(utf8, translate=True)
     read, begun = 0, False
-    for chunk in itertools.chain(_chunks(source), [b""]):
+    for chunk in itertools.chain(_chunks(part), [b""]):
         read += len(chunk)
         try:
             text = decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as e:
-            raise _not_utf8(source, read - len(e.object) + e.start, e.object[e.start]) from e
+            raise _not_utf8(part, read - len(e.object) + e.start, e.object[e.start]) from e
         if text:
             yield text if begun else text.removeprefix("\ufeff")
             begun = True
 
 
-def _not_utf8(source: Source, offset: int, byte: int) -> UserError:
+def _not_utf8(part: Part, offset: int, byte: int) -> UserError:
     before, line = 0, 1
-    for chunk in _chunks(source):
+    for chunk in _chunks(part):
         line += chunk.count(b"\n", 0, max(0, offset - before))
         before += len(chunk)
     return UserError(
-        f"{source.name!r} is not UTF-8: byte 0x{byte:02x} at offset {offset}, line {line}: convert "
+        f"{part.name!r} is not UTF-8: byte 0x{byte:02x} at offset {offset}, line {line}: convert "
         "it, or read it as bytes (corpus.unit)"
     )
 
 
-def _chunks(source: Source) -> Iterator[bytes]:
-    data = source.data
+def _chunks(part: Part) -> Iterator[bytes]:
+    data = part.data
     try:
         with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb", buffering=0) as file:
             while chunk := file.read(CHUNK):
                 yield chunk
     except OSError as e:
-        raise UserError(f"{source.name!r} cannot be read: {e.strerror}") from e
+        raise UserError(f"{part.name!r} cannot be read: {e.strerror}") from e
 
 
 def _sha256(chunks: Iterable[bytes]) -> str:
@@ -165,25 +165,25 @@ def _sha256(chunks: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _stamp(source: Source) -> tuple[int, int]:
+def _stamp(part: Part) -> tuple[int, int]:
     """Size in bytes, and the time of the last change."""
-    if isinstance(source.data, bytes):
-        return len(source.data), 0
+    if isinstance(part.data, bytes):
+        return len(part.data), 0
     try:
-        found = source.data.stat()
+        found = part.data.stat()
     except OSError as e:
-        raise UserError(f"{source.name!r} cannot be read: {e.strerror}") from e
+        raise UserError(f"{part.name!r} cannot be read: {e.strerror}") from e
     return found.st_size, found.st_mtime_ns
 
 
 @contextlib.contextmanager
-def _unchanged(sources: Sequence[Source]) -> Iterator[None]:
+def _unchanged(parts: Sequence[Part]) -> Iterator[None]:
     """A file that is written to between two readings would give ids of no text at all."""
-    before = list(map(_stamp, sources))
+    before = list(map(_stamp, parts))
     yield
-    for source, stamp in zip(sources, before, strict=True):
-        if _stamp(source) != stamp:
-            raise UserError(f"{source.name!r} changed while it was read: wait until it is whole")
+    for part, stamp in zip(parts, before, strict=True):
+        if _stamp(part) != stamp:
+            raise UserError(f"{part.name!r} changed while it was read: wait until it is whole")
 
 
 @contextlib.contextmanager
@@ -198,24 +198,24 @@ def _writing(folder: pathlib.Path) -> Iterator[None]:
         ) from e
 
 
-def _keep(folder: pathlib.Path, name: str, sources: Sequence[Source], unit: str) -> Encoded:
+def _keep(folder: pathlib.Path, name: str, parts: Sequence[Part], unit: str) -> Encoded:
     """Writes the files under another name, which becomes the folder's own when they are whole."""
-    part = folder.with_suffix(".part")
-    for old in (part, folder):
+    unfinished = folder.with_suffix(".part")
+    for old in (unfinished, folder):
         shutil.rmtree(old, ignore_errors=True)
-    part.mkdir()
-    found, length = _scan(name, sources, unit)
+    unfinished.mkdir()
+    found, length = _scan(name, parts, unit)
     digest = hashlib.sha256()
-    with (part / IDS).open("wb") as file:
+    with (unfinished / IDS).open("wb") as file:
         header = {"descr": found.vocabulary.dtype.str, "fortran_order": False, "shape": (length,)}
         np.lib.format.write_array_header_1_0(file, header)
-        for ids in _ids(found.vocabulary, sources, unit):
+        for ids in _ids(found.vocabulary, parts, unit):
             file.write(ids)
             digest.update(ids)
-    found.vocabulary.save(part / VOCABULARY)
+    found.vocabulary.save(unfinished / VOCABULARY)
     notes = {"sha256": found.sha256, "first": found.first.tolist(), "ids": digest.hexdigest()}
-    (part / NOTES).write_text(json.dumps(notes), encoding="utf-8")
-    part.rename(folder)
+    (unfinished / NOTES).write_text(json.dumps(notes), encoding="utf-8")
+    unfinished.rename(folder)
     return found._replace(ids=np.load(folder / IDS, mmap_mode="r"))
 
 

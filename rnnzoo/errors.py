@@ -35,9 +35,14 @@ def about(what: str):
         raise UserError(f"{what}: {e}") from e
 
 
+def flat(text: object, most: int | None = None) -> str:
+    """A text without its line breaks; what goes on for longer is cut off."""
+    return " ".join(str(text).split())[:most]
+
+
 def one_line(error: BaseException, most: int = 300) -> str:
     """An exception's kind and message in one line; what goes on for longer is cut off."""
-    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    text = flat(f"{type(error).__name__}: {error}").removesuffix(":")
     return text if len(text) <= most else f"{text[:most]} ..."
 
 

@@ -75,11 +75,10 @@ class Report:
         """Takes the progress bar away and draws the curves."""
         self._progress.stop()
         # What ended the training, such as a full disk, is not to be hidden by what it ends here.
-        with contextlib.suppress(OSError) if error[0] else contextlib.nullcontext():
+        with contextlib.suppress(OSError, UserError) if error[0] else contextlib.nullcontext():
             self._metrics.close()
-            lines = (self.folder / METRICS).read_text(encoding="utf-8").splitlines()
-            if lines:
-                draw_curves([json.loads(line) for line in lines], self.folder / CURVES)
+            if rows := read_metrics(self.folder):
+                draw_curves(rows, self.folder / CURVES)
 
     def written(self) -> dict[str, int]:
         """The sizes in bytes of the files that grow, for a report that goes on from here."""

@@ -124,7 +124,9 @@ def stream_sample(
     return _draw_text(model, params, vocabulary, prompt, Options(length, **options), STREAMED)
 
 
-def _draw_text(model, params, vocabulary, prompt, options, at_once) -> Iterator[list[str]]:
+def _draw_text(
+    model, params, vocabulary, prompt, options: Options, at_once: int
+) -> Iterator[list[str]]:
     given = vocabulary.encode(prompt) if prompt else np.array([vocabulary.start_id], np.int32)
     rule = _Rule(
         temperature=min(float(options.temperature), 1e30),  # in float32, more would be infinite
@@ -135,7 +137,9 @@ def _draw_text(model, params, vocabulary, prompt, options, at_once) -> Iterator[
     return _pieces(model, params, vocabulary, given, rule, options, at_once)
 
 
-def _pieces(model, params, vocabulary, given, rule, options, at_once) -> Iterator[list[str]]:
+def _pieces(
+    model, params, vocabulary, given, rule, options: Options, at_once: int
+) -> Iterator[list[str]]:
     """Runs the model over the prompt and on, so many steps at once; yields each time the new text."""
     chunk = min(CHUNK, max(1, NOISE // (options.count * len(vocabulary))))
     at_once = min(at_once, chunk)
@@ -181,7 +185,9 @@ def _initial_state(model: LanguageModel, params: Params, count: int):
 
 
 @functools.partial(jax.jit, static_argnames=("model", "restricted"))
-def _advance(model, params, state, ids, prompt, given, start, stop, key, rule, restricted):
+def _advance(
+    model, params, state, ids, prompt, given, start, stop, key, rule: _Rule, restricted: bool
+):
     """Runs `stop` time steps of a chunk of C, reading the prompt while it lasts.
 
     Args:

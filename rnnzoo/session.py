@@ -75,7 +75,9 @@ def train(
     """Trains a model and leaves a run, or goes on with the one that the folder holds.
 
     Ctrl-C and SIGTERM stop it at the next occasion, with all that is needed to go on saved; Ctrl-C
-    pressed twice stops it at once. Whatever can be found wrong is found before anything is made.
+    pressed twice stops it at once. Whatever can be found wrong is found before anything is made. Of
+    several processes, the writer does all that has to do with the folder; `workdir` and `fork` mean
+    nothing to the others.
 
     Args:
       config: from `rnnzoo.config`.
@@ -84,9 +86,6 @@ def train(
 
     Returns:
       The run's folder.
-
-    Of several processes, the writer does all that has to do with the folder, and `workdir` and `fork`
-    mean nothing to the others.
 
     Raises:
       UserError: a mistake in the config; the folder's run has another config or text, or is in use;

@@ -49,7 +49,9 @@ class TrainState(NamedTuple):
     skipped: jax.Array
 
 
-def gradient(model: LanguageModel, state: TrainState, piece: batches.Piece, characters: jax.Array):
+def loss_and_gradient(
+    model: LanguageModel, state: TrainState, piece: batches.Piece, characters: jax.Array
+):
     """Loss, gradient and the next recurrent state, on one piece: [T, B] inputs, targets and weights.
 
     Runs on each device of the mesh axis `ROWS`, with that device's rows of state and piece; all of
@@ -68,7 +70,7 @@ def gradient(model: LanguageModel, state: TrainState, piece: batches.Piece, char
     return *lax.psum((loss, gradient), ROWS), h
 
 
-def moved(
+def updated(
     optimizer: optax.GradientTransformation,
     skip: bool,
     state: TrainState,
@@ -77,7 +79,7 @@ def moved(
     gradient: Params,
     h: jax.Array,
 ) -> TrainState:
-    """One step of gradient descent, with what `gradient` gave.
+    """One step of gradient descent, with what `loss_and_gradient` gave.
 
     After a loss or gradient that is not finite nothing moves; with `skip`, training goes on with the
     next piece.
@@ -110,8 +112,8 @@ def _from_learned_start(model: LanguageModel, params, state: TrainState):
     def lead(carried, start):
         if not jnp.issubdtype(start.dtype, jnp.inexact):
             return carried
-        moved = jnp.where(jnp.isfinite(start), start - lax.stop_gradient(start), 0)  # zero
-        return carried + jnp.where(state.piece == 0, moved, 0)
+        zero = jnp.where(jnp.isfinite(start), start - lax.stop_gradient(start), 0)
+        return carried + jnp.where(state.piece == 0, zero, 0)
 
     return jax.tree.map(lead, state.recurrent_state, initial)
 
@@ -180,10 +182,10 @@ def advance(
 
     def gradient_of(state, stretch, lengths):
         piece = batches.piece(stretch, state.piece, truncation)
-        return gradient(model, state, piece, characters_of(state, lengths))
+        return loss_and_gradient(model, state, piece, characters_of(state, lengths))
 
     def move(state, lengths, found):
-        return moved(optimizer, skip, state, characters_of(state, lengths), *found)
+        return updated(optimizer, skip, state, characters_of(state, lengths), *found)
 
     def run(state, stretch, lengths, stop):
         def next_piece(state, stretch, lengths):
@@ -222,6 +224,8 @@ def _until(stop, next_piece, state: TrainState) -> TrainState:
     jax.jit, static_argnames=("model", "batch_size", "mesh"), donate_argnames="state"
 )
 def begin_epoch(model, batch_size, mesh, state: TrainState, seeds, number) -> TrainState:
+    """The state before the first piece of an epoch of that number, with nothing read yet."""
+
     def begin(state, seed):
         _, key = jax.random.split(epoch_key(seed, number))
         return state._replace(

@@ -43,7 +43,7 @@ def reference(parts):
 
 
 def encode(parts, cache, chunk, long=2**62, unit="characters"):
-    sources = [encoding.Source(f"part {i}", part) for i, part in enumerate(parts)]
+    sources = [encoding.Part(f"part {i}", part) for i, part in enumerate(parts)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoding, "CHUNK", chunk)
         patch.setattr(encoding, "LONG", long)

@@ -16,7 +16,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.cells.base import check_heads
+from rnnzoo.cells.base import check_heads, wide
 from rnnzoo.errors import UserError
 
 
@@ -35,14 +35,10 @@ def step(q, k, v, log_decay, S, *, previous: bool = False):
       The outputs o, [..., heads, d_v], and the new states. What is computed is float32 at least, the
       outputs stay so, for the norm that follows; the states come in their own dtype.
     """
-    q, k, v, log_decay = (a.astype(_wide(a)) for a in (q, k, v, log_decay))
+    q, k, v, log_decay = map(wide, (q, k, v, log_decay))
     new_S = jnp.exp(log_decay)[..., None] * S + k[..., :, None] * v[..., None, :]
     o = jnp.sum(q[..., None] * (S if previous else new_S), axis=-2)
     return o, new_S.astype(S.dtype)
-
-
-def _wide(a):
-    return jnp.promote_types(a.dtype, jnp.float32)
 
 
 def chunked(q, k, v, log_decay, S, *, previous: bool = False, size: int | None = None):
@@ -71,7 +67,7 @@ def chunked(q, k, v, log_decay, S, *, previous: bool = False, size: int | None =
     Returns:
       The outputs o, [T, ..., heads, d_v], and the states after the last step, as of `step`.
     """
-    T, dtype = len(v), _wide(S)
+    T, dtype = len(v), wide(S).dtype
     C = min(T, size or (64 if log_decay.shape[-1] == 1 else 16))
 
     def cut(a):

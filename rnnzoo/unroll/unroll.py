@@ -76,14 +76,15 @@ def unroll(
     step = _checked(core)
     if return_all_states:
         step = _emitting_states(step)
-    if _inside_transform() and hk.running_init():  # there are no parameters yet to be traced around
+    inside = _inside_transform()
+    if inside and hk.running_init():  # there are no parameters yet to be traced around
         strategy = "plain"
     chosen = strategy
     if strategy == "auto":
         chosen = "deferred" if length > 1 else "python"  # a single step is no loop
         if not (reverse or return_all_states) and _parallel_pays(core, length):
             chosen = PARALLEL
-    if _inside_transform() and not hk.running_init() and chosen != PARALLEL:
+    if inside and not hk.running_init() and chosen != PARALLEL:
         step, inputs = _with_keys(step, inputs, length)
     try:
         run = _parallel(core, return_all_states) if chosen == PARALLEL else STRATEGIES[chosen]
