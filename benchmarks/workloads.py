@@ -92,7 +92,9 @@ def rnnzoo_training(
     @functools.partial(jax.jit, donate_argnums=0)
     def step(state, stretch, stop):
         state = state._replace(**zeros)
-        state = train.advance(model, CLIPPED_ADAM, T, trainer.mesh, state, stretch, stop)
+        # Trained on one piece for thousands of updates, a model may end in NaN; the work goes on, as
+        # the peers' does, and does not stop there.
+        state = train.advance(model, CLIPPED_ADAM, T, trainer.mesh, state, stretch, stop, skip=True)
         return state, state.nats / state.characters
 
     stretch = batches.Stretch(source.text(NamedSharding(trainer.mesh, P())), *rows)

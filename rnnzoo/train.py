@@ -189,7 +189,9 @@ class Trainer:
                 skipped=jnp.zeros((), jnp.int32),
             )
 
-        return self._for_each_seed(initial)(self._seeds)
+        # One after the other: on a CPU, orthogonal matrices of several at once may wait for ever.
+        seeds = self._seeds
+        return initial(seeds) if self.seeds == 1 else jax.lax.map(initial, seeds)
 
     @property
     def _shardings(self) -> TrainState:
@@ -289,9 +291,6 @@ class Trainer:
         """The seed or, if there are several, an array of them."""
         first = np.uint32(self.seed)
         return first if self.seeds == 1 else first + np.arange(self.seeds, dtype=np.uint32)
-
-    def _for_each_seed(self, function):
-        return function if self.seeds == 1 else jax.vmap(function)
 
     def _key(self, number):
         return epoch_key(self.seed, number)
