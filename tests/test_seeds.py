@@ -66,6 +66,16 @@ def config(split=(0.8, 0.2, 0), **train):
     )  # fmt: skip
 
 
+def test_orthogonal_matrices_are_made_one_after_the_other():
+    """XLA's QR decomposition of several at once was seen to wait for ever on a CPU."""
+    model = language_model(lambda: make("gru", 6), V)
+    optimizer = optimizers.make("adam", 0.02, updates=100)
+    trainer = Trainer(model, optimizer, source(TEXT, "stream", B, T, L), seeds=2)
+    lines = str(jax.make_jaxpr(trainer._initial)()).splitlines()
+    decompositions = [line for line in lines if "= qr[" in line]
+    assert decompositions and not any("[2," in line for line in decompositions)
+
+
 def test_a_run_of_seeds_keeps_the_best_and_resumes_to_the_bit(work, monkeypatch, capsys):
     whole = session.train(config(), "whole")
     out = capsys.readouterr().out
