@@ -5,7 +5,7 @@
 A tiny model trains in a process of its own, through `rnnzoo.main`, with all that a day's training has:
 samples, validations, checkpoints, a row of metrics for each epoch. Meanwhile this process looks at it
 from outside, by Linux's /proc, and at its folder. Nothing of what is reported should grow for ever:
-memory and open files stay, the report's files have a bound (`rnnzoo.report.MOST_ROWS`, and
+memory and open files stay, the report's files have a bound (`rnnzoo.log.MOST_ROWS`, and
 `train.log_every` for the samples).
 """
 
@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 from benchmarks import report, settings
 from rnnzoo.errors import UserError
-from rnnzoo.report import METRICS, SAMPLES
+from rnnzoo.log import METRICS, SAMPLES
 from rnnzoo.runs import CHECKPOINTS
 
 PIECES, TRUNCATION = 80, 4  # of an epoch; characters

@@ -26,6 +26,7 @@ Flags:
 """
 
 MODES = ("train", "sample", "evaluate", "cells", "reproduce")
+READERS = ("sample", "evaluate", "reproduce")  # of runs, which may be named without --workdir
 PARTS = ("train", "validation", "test")
 _OVERRIDE = re.compile(r"-{1,2}(no)?config\.(?P<key>.*)", re.DOTALL)
 
@@ -129,16 +130,22 @@ def parse(argv: list[str]) -> Arguments:
     except flags.Error as e:
         raise UserError(flat(e)) from e
     mode = words.pop(0) if words and words[0] in MODES else own.mode  # `rnnzoo cells` will do
-    for flag in ("config", "workdir"):
-        if own[flag].value == "":
+    folders = [own.workdir] if own.workdir is not None else []
+    if mode in READERS:  # `rnnzoo evaluate runs/santa-elman` will do
+        folders, words = folders + words, []
+    for flag, paths in {"config": [own.config], "workdir": folders}.items():
+        if "" in paths:
             raise UserError(f"--{flag} is empty: give a path, or leave it out")
     if words:
         raise UserError(f"argument {words[0]!r} belongs to no flag: write --name=value")
     together = own.coordinator, own.processes, own.process, own.distributed
     if mode != "train" and any(x not in (None, False) for x in together):
         raise UserError(f"several processes can train together, not {mode}: leave out their flags")
+    if len(folders) > 1:
+        raise UserError(f"{mode} reads one run, and {len(folders)} are named: {', '.join(folders)}")
+    workdir = folders[0] if folders else None
     return Arguments(
-        mode, own.workdir, own.config, overrides, own.cell_module, own.split, own.fork, *together
+        mode, workdir, own.config, overrides, own.cell_module, own.split, own.fork, *together
     )
 
 

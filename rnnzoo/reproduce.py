@@ -9,7 +9,7 @@ import numpy as np
 from rnnzoo import runs
 from rnnzoo.checkpoint import Series
 from rnnzoo.errors import UserError
-from rnnzoo.report import read_metrics
+from rnnzoo.log import read_metrics
 from rnnzoo.runs import CHECKPOINTS
 from rnnzoo.session import train
 

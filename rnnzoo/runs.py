@@ -1,4 +1,4 @@
-"""A run: the folder that holds a training's config, vocabulary, parameters and report.
+"""A run: the folder that holds a training's config, vocabulary, parameters and log.
 
 `rnnzoo.session.train` makes one, `sample` and `evaluate` read one.
 
@@ -30,8 +30,8 @@ from rnnzoo.checkpoint import Saved, Series
 from rnnzoo.errors import UserError, about, blaming
 from rnnzoo.evaluate import evaluate as evaluate_text
 from rnnzoo.host_memory import physical_memory
+from rnnzoo.log import CURVES, METRICS, SAMPLES
 from rnnzoo.model import LanguageModel, Params, language_model
-from rnnzoo.report import CURVES, METRICS, SAMPLES
 from rnnzoo.vocabulary import Vocabulary
 
 ROOT = pathlib.Path("runs")

@@ -29,7 +29,7 @@ from rnnzoo.checkpoint import Saved, Series
 from rnnzoo.errors import UserError
 from rnnzoo.evaluate import evaluate
 from rnnzoo.job import Job, prepare
-from rnnzoo.report import Report, Silence, versions
+from rnnzoo.log import Log, Silence, versions
 from rnnzoo.runs import BEST, CHECKPOINTS, CONFIG, PROVENANCE, VOCABULARY
 from rnnzoo.signals import Stopped, hear_signals
 from rnnzoo.train import Epoch, TrainState
@@ -45,7 +45,7 @@ class Progress(NamedTuple):
       epoch: the number of the epoch to train next, or that `state` stands within.
       within: whether it stands within.
       best: the least validation loss so far, nats per character.
-      written: the sizes in bytes of the report's files.
+      written: the sizes in bytes of the log's files.
     """
 
     state: TrainState
@@ -184,20 +184,20 @@ class _Session:
         job, epochs, progress = self.job, self.job.config.train.epochs, begin.progress
         self.folder = pathlib.Path(distributed.share(str(self.folder)))
         rows = progress.written if origin == self.folder else None
-        with self._report(rows) as report:
-            report.say(f"{job.text}, {self.folder}")
+        with self._log(rows) as log:
+            log.say(f"{job.text}, {self.folder}")
             if begin.checkpoint:
-                report.say(f"resumed from {begin.checkpoint}, {_where(progress)}")
+                log.say(f"resumed from {begin.checkpoint}, {_where(progress)}")
             elif origin:
-                report.say("resumed from the beginning: there is no checkpoint yet")
+                log.say("resumed from the beginning: there is no checkpoint yet")
             if progress.epoch > epochs:
-                report.say("the run is complete: change train.epochs with --fork to train on")
+                log.say("the run is complete: change train.epochs with --fork to train on")
                 return
-            report.say(self._description(begin))
+            log.say(self._description(begin))
             with self._best() as best, hear_signals() as heard:
                 signalled = lambda: int(distributed.largest(heard()))  # noqa: E731
                 for _ in range(progress.epoch, epochs + 1):
-                    progress = self._epoch(progress, report, best, signalled)
+                    progress = self._epoch(progress, log, best, signalled)
 
     def _description(self, begin: Beginning) -> str:
         """The model's size, on what it trains, and how long that took to compile."""
@@ -211,39 +211,39 @@ class _Session:
             f"{begin.seconds:.1f} s{shares}"
         )
 
-    def _report(self, rows) -> Report | Silence:
+    def _log(self, rows) -> Log | Silence:
         if not distributed.is_writer():
             return Silence()
         epochs, pieces = self.job.config.train.epochs, self.job.trainer.source.pieces
-        return Report(self.folder, epochs, pieces, written=rows)
+        return Log(self.folder, epochs, pieces, written=rows)
 
     def _best(self) -> Series | Silence:
         return Series(self.folder / BEST, 1) if distributed.is_writer() else Silence()
 
-    def _epoch(self, progress: Progress, report: Report, best: Series, signalled) -> Progress:
+    def _epoch(self, progress: Progress, log: Log, best: Series, signalled) -> Progress:
         """Trains, validates, records and saves one epoch."""
         job, t, epoch = self.job, self.job.config.train, progress.epoch
 
         def keep_going(pieces):
-            report.progress(epoch, pieces)
+            log.progress(epoch, pieces)
             return not signalled()
 
         state, outcome = job.trainer.epoch(progress.state, epoch, keep_going, progress.within)
         whole = outcome.finite and outcome.pieces == job.trainer.source.pieces
         if not whole:
-            progress = progress._replace(state=state, within=True, written=report.written())
+            progress = progress._replace(state=state, within=True, written=log.written())
             self._save(progress)
             self.checkpoints.wait()
             raise self._stopped(progress, outcome, signalled())
         if outcome.skipped:
-            report.say(
+            log.say(
                 f"epoch {epoch}: {outcome.skipped} pieces skipped, their loss or gradient is not "
                 "finite: lower optimizer.learning_rate or optimizer.clip_norm"
             )
         least, last = progress.best, epoch == t.epochs
         if distributed.is_writer():
-            least = self._record(state, outcome, epoch, least, report, best)
-        after = Progress(state, epoch + 1, False, least, report.written())
+            least = self._record(state, outcome, epoch, least, log, best)
+        after = Progress(state, epoch + 1, False, least, log.written())
         number, due = signalled(), distributed.largest(self._due(epoch))
         if last or number or due:
             best.wait()  # what the checkpoint says is the best is on disk before it
@@ -253,7 +253,7 @@ class _Session:
             raise self._stopped(after, outcome, number)
         return after
 
-    def _record(self, state: TrainState, outcome: Epoch, epoch: int, least: float, report, best):
+    def _record(self, state: TrainState, outcome: Epoch, epoch: int, least: float, log, best):
         """Validates, keeps the best parameters of all seeds, writes the log with samples of its best.
 
         Returns:
@@ -269,9 +269,9 @@ class _Session:
             least = losses[first]
             notes = {"epoch": epoch, "validation_loss": least, "seed": t.seed + first}
             best.save(epoch, {"params": params(first)}, notes)
-        row = report.record(epoch, outcome.losses, outcome.chars_per_second, losses)
+        row = log.record(epoch, outcome.losses, outcome.chars_per_second, losses)
         if epoch % t.log_every == 0 or last:
-            report.log(row, sampler.sample(model, params(first), job.vocabulary, **job.drawing))
+            log.show(row, sampler.sample(model, params(first), job.vocabulary, **job.drawing))
         return least
 
     def _due(self, epoch: int) -> bool:

@@ -15,7 +15,7 @@ LAYERS = [
     {"cells", "encoding", "batches", "weights"},
     {"model", "corpus"},
     {"sampler", "evaluate", "checkpoint", "optimizers", "update"},
-    {"train", "report", "certificate"},
+    {"train", "log", "certificate"},
     {"config"},
     {"runs", "command_line"},
     {"job"},

@@ -229,7 +229,7 @@ def test_ctrl_c_saves_the_parameters(work, monkeypatch, capsys):
         if epoch == 2:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("rnnzoo.report.Report.progress", press)
+    monkeypatch.setattr("rnnzoo.log.Log.progress", press)
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(SystemExit) as e:
         in_process("--config=tiny.py", "--workdir=a", "--config.train.epochs=1000")

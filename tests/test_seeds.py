@@ -88,7 +88,7 @@ def test_a_run_of_seeds_keeps_the_best_and_resumes_to_the_bit(work, monkeypatch,
             signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr("rnnzoo.report.Report.progress", progress)
+        patch.setattr("rnnzoo.log.Log.progress", progress)
         patch.setattr("rnnzoo.train.CHARACTERS_PER_CALL", 1)  # one piece a call
         with pytest.raises(session.Stopped, match="in epoch 2 after 2 pieces"):
             session.train(config(), "cut")

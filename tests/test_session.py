@@ -74,7 +74,7 @@ def stop_after(monkeypatch, calls, number=signal.SIGTERM):
         if len(seen) == calls:
             signal.raise_signal(number)
 
-    monkeypatch.setattr("rnnzoo.report.Report.progress", progress)
+    monkeypatch.setattr("rnnzoo.log.Log.progress", progress)
     monkeypatch.setattr("rnnzoo.train.CHARACTERS_PER_CALL", 16)  # one piece a call
 
 
@@ -127,7 +127,7 @@ def test_ctrl_c_is_130_and_twice_is_at_once(work, monkeypatch):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("rnnzoo.report.Report.progress", twice)
+    monkeypatch.setattr("rnnzoo.log.Log.progress", twice)
     with pytest.raises(KeyboardInterrupt) as e:
         session.train(config(), "b")
     assert not isinstance(e.value, Stopped)

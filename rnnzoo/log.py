@@ -1,4 +1,4 @@
-"""What a person sees of a training: log lines, a progress bar, metrics.jsonl and the curves."""
+"""What a training leaves of itself: log lines, a progress bar, metrics.jsonl and the curves."""
 
 import contextlib
 import json
@@ -22,8 +22,8 @@ METRICS, CURVES, SAMPLES = "metrics.jsonl", "curves.png", "samples.txt"
 MOST_ROWS = 10_000  # of metrics.jsonl, some 2 MB: of a longer training, not each epoch has one
 
 
-class Report:
-    """Writes a training's report into its folder and to standard output; a context manager.
+class Log:
+    """Writes what a training reports into its folder and to standard output; a context manager.
 
     On a terminal there is a progress bar with the time left below the lines.
 
@@ -81,7 +81,7 @@ class Report:
                 draw_curves(rows, self.folder / CURVES)
 
     def written(self) -> dict[str, int]:
-        """The sizes in bytes of the files that grow, for a report that goes on from here."""
+        """The sizes in bytes of the files that grow, for a log that goes on from here."""
         self._metrics.flush()
         paths = {name: self.folder / name for name in (METRICS, SAMPLES)}
         return {n: path.stat().st_size if path.exists() else 0 for n, path in paths.items()}
@@ -123,7 +123,7 @@ class Report:
             self._metrics.write(json.dumps(row) + "\n")
         return row
 
-    def log(self, row: dict, samples: Sequence[str]) -> None:
+    def show(self, row: dict, samples: Sequence[str]) -> None:
         """Prints a row for a person, with samples; these go into samples.txt too."""
         width = len(str(self.epochs))
         spread, validation_spread = (

@@ -5,24 +5,24 @@ import math
 import pytest
 from rich.console import Console
 
-from rnnzoo.report import Report, draw_curves
+from rnnzoo.log import Log, draw_curves
 
 
-def report_on(folder, terminal):
+def log_on(folder, terminal):
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=100, highlight=False, markup=False)
-    with Report(folder, epochs=20, pieces=4, console=console) as report:
-        report.progress(1, 4)
-        row = report.record(1, [math.log(2)], 1234.5, validation=[2 * math.log(2)])
-        report.log(row, ["[b]one\ntwo", "three"])
-        report.progress(2, 2)
-        report.record(2, [0.5], 1000.0)
+    with Log(folder, epochs=20, pieces=4, console=console) as log:
+        log.progress(1, 4)
+        row = log.record(1, [math.log(2)], 1234.5, validation=[2 * math.log(2)])
+        log.show(row, ["[b]one\ntwo", "three"])
+        log.progress(2, 2)
+        log.record(2, [0.5], 1000.0)
         during = (folder / "metrics.jsonl").read_text()  # rows are there before the end
     return out.getvalue(), during
 
 
 def test_lines_for_a_person_and_rows_for_a_program(tmp_path):
-    out, metrics = report_on(tmp_path, terminal=False)
+    out, metrics = log_on(tmp_path, terminal=False)
     assert out == (
         "epoch  1/20  loss 0.693 nats = 1.000 bpc  validation 2.000 bpc  1,234 characters/s\n"
         "  | [b]one\n  | two\n  | three\n"
@@ -45,9 +45,9 @@ def test_lines_for_a_person_and_rows_for_a_program(tmp_path):
 
 def test_several_seeds_have_a_mean_and_a_spread(tmp_path):
     out = io.StringIO()
-    with Report(tmp_path, 2, 1, Console(file=out, highlight=False, width=120)) as report:
-        report.log(report.record(1, [1.0, 2.0, 3.0], 10.0), [])
-        report.log(report.record(2, [1.0, 1.0, 1.0], 10.0, validation=[2.0, 3.0, 2.5]), [])
+    with Log(tmp_path, 2, 1, Console(file=out, highlight=False, width=120)) as log:
+        log.show(log.record(1, [1.0, 2.0, 3.0], 10.0), [])
+        log.show(log.record(2, [1.0, 1.0, 1.0], 10.0, validation=[2.0, 3.0, 2.5]), [])
     assert "loss 2.000 ± 1.000 nats = 2.885 bpc" in out.getvalue()
     assert "validation 2.500 ± 0.500 nats = 3.607 bpc" in out.getvalue()
     row = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[1])
@@ -56,7 +56,7 @@ def test_several_seeds_have_a_mean_and_a_spread(tmp_path):
 
 
 def test_a_terminal_has_a_progress_bar_too(tmp_path):
-    out, _ = report_on(tmp_path, terminal=True)
+    out, _ = log_on(tmp_path, terminal=True)
     assert "2/20" in out and "%" in out and "loss 0.693" in out
 
 
@@ -69,9 +69,9 @@ def test_curves_of_any_length(tmp_path, count):
 
 
 def test_a_long_training_has_a_bounded_number_of_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr("rnnzoo.report.MOST_ROWS", 10)
-    with Report(tmp_path, epochs=25, pieces=1) as report:
+    monkeypatch.setattr("rnnzoo.log.MOST_ROWS", 10)
+    with Log(tmp_path, epochs=25, pieces=1) as log:
         for epoch in range(1, 26):
-            assert report.record(epoch, [1.0], 1.0)["epoch"] == epoch
+            assert log.record(epoch, [1.0], 1.0)["epoch"] == epoch
     rows = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
     assert [row["epoch"] for row in rows] == [3, 6, 9, 12, 15, 18, 21, 24, 25]
