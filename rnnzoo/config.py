@@ -68,6 +68,9 @@ def default_config() -> ConfigDict:
         "stop"  # at a loss or gradient of NaN or infinity; or 'skip' the piece
     )
 
+    config.log = ConfigDict()
+    config.log.inside = True  # look at gates and units whenever a line is logged
+
     config.optimizer = ConfigDict()
     config.optimizer.name = "adam"  # any of optax that takes a learning rate
     config.optimizer.learning_rate = 4e-3

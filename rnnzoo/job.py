@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from rnnzoo import optimizers, runs
 from rnnzoo.devices import cores, make_cpu_devices
 from rnnzoo.errors import UserError, about
+from rnnzoo.instruments.observe import CHARACTERS
 from rnnzoo.train import Trainer, source
 from rnnzoo.vocabulary import Vocabulary
 
@@ -21,6 +22,7 @@ class Job(NamedTuple):
       text: the training text's name, and its length in the vocabulary's units.
       vocabulary: of the training text.
       validation: the validation text's ids.
+      observed: the beginning of it or, without it, of the training text: to look inside with.
       trainer: the trainer.
       checksum: SHA-256 of the whole corpus.
       drawing: the options of samples.
@@ -30,6 +32,7 @@ class Job(NamedTuple):
     text: str
     vocabulary: Vocabulary
     validation: np.ndarray
+    observed: np.ndarray
     trainer: Trainer
     checksum: str
     drawing: dict[str, Any]
@@ -72,7 +75,8 @@ def prepare(config: ConfigDict) -> Job:
     )
     runs.check_memory(trainer.saved_shapes())
     text = f"{whole.name}: {len(split.train):,} {vocabulary.unit} to train on"
-    return Job(config, text, vocabulary, validation, trainer, whole.sha256, drawing)
+    observed = (validation if len(validation) > 1 else ids)[: CHARACTERS + 1]
+    return Job(config, text, vocabulary, validation, observed, trainer, whole.sha256, drawing)
 
 
 def _make_devices(count: int) -> None:

@@ -18,7 +18,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rnnzoo.errors import UserError, one_line
 from rnnzoo.loss import bits_per_character
 
-METRICS, CURVES, SAMPLES = "metrics.jsonl", "curves.png", "samples.txt"
+METRICS, CURVES, SAMPLES, INSIDE = "metrics.jsonl", "curves.png", "samples.txt", "inside.jsonl"
+GROWING = (METRICS, SAMPLES, INSIDE)
 MOST_ROWS = 10_000  # of metrics.jsonl, some 2 MB: of a longer training, not each epoch has one
 
 
@@ -45,7 +46,7 @@ class Log:
     ):
         """Opens metrics.jsonl; the progress bar starts with the `with` block."""
         self.folder, self.epochs, self.pieces = folder, epochs, pieces
-        sizes = {folder / name: (written or {}).get(name, 0) for name in (METRICS, SAMPLES)}
+        sizes = {folder / name: (written or {}).get(name, 0) for name in GROWING}
         longer = [path for path, size in sizes.items() if _is_longer(path, size)]
         if written:  # a damaged row is found before anything is cut off
             read_metrics(folder, sizes[folder / METRICS])
@@ -83,7 +84,7 @@ class Log:
     def written(self) -> dict[str, int]:
         """The sizes in bytes of the files that grow, for a log that goes on from here."""
         self._metrics.flush()
-        paths = {name: self.folder / name for name in (METRICS, SAMPLES)}
+        paths = {name: self.folder / name for name in GROWING}
         return {n: path.stat().st_size if path.exists() else 0 for n, path in paths.items()}
 
     def progress(self, epoch: int, pieces: int) -> None:
@@ -144,6 +145,15 @@ class Log:
         with (self.folder / SAMPLES).open("a", encoding="utf-8") as file:
             file.writelines(f"--- epoch {row['epoch']}\n{s}\n" for s in samples)
 
+    def warn(self, line: str) -> None:
+        """Prints what a person should know."""
+        self.say(f"warning: {line}")
+
+    def observe(self, epoch: int, signals: Sequence[dict]) -> None:
+        """Adds a row to inside.jsonl: what `rnnzoo.instruments.observe` saw."""
+        with (self.folder / INSIDE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"epoch": epoch, "signals": signals}) + "\n")
+
 
 def _summary(prefix: str, losses: Sequence[float]) -> dict[str, Any]:
     """The mean of the seeds' losses and, if they are several, their standard deviation and each one."""
@@ -189,6 +199,22 @@ def read_metrics(folder: pathlib.Path, size: int | None = None) -> list[dict]:
     if not all(isinstance(row, dict) and {"epoch", "loss"} <= row.keys() for row in rows):
         raise UserError(f"{str(path)!r} is damaged, a line is no epoch's: bring it back")
     return rows
+
+
+def read_inside(folder: pathlib.Path) -> dict[int, list[dict]]:
+    """What inside.jsonl says of each epoch; nothing if there is no such file.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    path = folder / INSIDE
+    if not path.exists():
+        return {}
+    try:
+        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        return {row["epoch"]: row["signals"] for row in rows}
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as e:
+        raise UserError(f"{str(path)!r} is damaged ({one_line(e)}): bring it back") from e
 
 
 def _is_longer(path: pathlib.Path, size: int) -> bool:

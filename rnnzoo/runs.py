@@ -6,7 +6,7 @@
       config.json  vocabulary.json  provenance.json
       checkpoints/                     all that a training needs to go on
       best/                            parameters, if there was a validation
-      metrics.jsonl  samples.txt  curves.png
+      metrics.jsonl  samples.txt  inside.jsonl  curves.png
 """
 
 import functools
@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
 from rnnzoo import config as configs
@@ -30,7 +31,7 @@ from rnnzoo.checkpoint import Saved, Series
 from rnnzoo.errors import UserError, about, blaming
 from rnnzoo.evaluate import evaluate as evaluate_text
 from rnnzoo.host_memory import physical_memory
-from rnnzoo.log import CURVES, METRICS, SAMPLES
+from rnnzoo.log import CURVES, GROWING
 from rnnzoo.model import LanguageModel, Params, language_model
 from rnnzoo.vocabulary import Vocabulary
 
@@ -38,14 +39,13 @@ ROOT = pathlib.Path("runs")
 CONFIG, VOCABULARY, PROVENANCE = "config.json", "vocabulary.json", "provenance.json"
 BEST, CHECKPOINTS = "best", "checkpoints"
 # What a run that goes on may have otherwise than before: none of it moves a parameter.
-FREE_TO_CHANGE = ("sample.", "train.save_every", "train.save_minutes", "train.keep")
+FREE_TO_CHANGE = ("sample.", "log.", "train.save_every", "train.save_minutes", "train.keep")
 WRITTEN = (
     VOCABULARY,
     PROVENANCE,
     BEST,
     CHECKPOINTS,
-    METRICS,
-    SAMPLES,
+    *GROWING,
     CURVES,
 )  # besides the config
 
@@ -263,18 +263,23 @@ def evaluate(run: Run, part: str | None = None) -> dict[str, float]:
       UserError: the part is empty, or has characters outside the vocabulary; the run's own text has
         changed since it began.
     """
+    parts = read_parts(run, part)
+    return {name: evaluate_text(run.model, run.params, ids) for name, ids in parts.items()}
+
+
+def read_parts(run: Run, part: str | None = None) -> dict[str, np.ndarray]:
+    """The ids of parts of a run's text; arguments and errors are those of `evaluate`."""
     whole, split = read_text(run.config)
     if run.config.corpus == configs.load(run.folder / CONFIG).corpus:
         check_same_text(run.folder, whole.sha256)
     parts = [part] if part else [p for p in ("validation", "test") if len(getattr(split, p))]
-    losses = {}
+    found = {}
     for part in parts or ["train"]:
         if not len(text := getattr(split, part)):
             raise UserError(f"config.corpus.split {run.config.corpus.split} has no {part} part")
         with about(f"the {part} text"):
-            ids = run.vocabulary.encode_again(text, whole.vocabulary)
-        losses[part] = evaluate_text(run.model, run.params, ids)
-    return losses
+            found[part] = run.vocabulary.encode_again(text, whole.vocabulary)
+    return found
 
 
 def new_folder(workdir: str | pathlib.Path | None, name: str, beside: bool = False) -> pathlib.Path:

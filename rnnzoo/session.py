@@ -28,6 +28,7 @@ from rnnzoo import distributed, runs, sampler
 from rnnzoo.checkpoint import Saved, Series
 from rnnzoo.errors import UserError
 from rnnzoo.evaluate import evaluate
+from rnnzoo.instruments.observe import observe, warnings
 from rnnzoo.job import Job, prepare
 from rnnzoo.log import Log, Silence, versions
 from rnnzoo.runs import BEST, CHECKPOINTS, CONFIG, PROVENANCE, VOCABULARY
@@ -271,6 +272,11 @@ class _Session:
             best.save(epoch, {"params": params(first)}, notes)
         row = log.record(epoch, outcome.losses, outcome.chars_per_second, losses)
         if epoch % t.log_every == 0 or last:
+            if job.config.log.inside:
+                signals = observe(model, params(first), job.observed)
+                log.observe(epoch, signals)
+                for line in warnings(signals):
+                    log.warn(f"epoch {epoch}: {line}")
             log.show(row, sampler.sample(model, params(first), job.vocabulary, **job.drawing))
         return least
 

@@ -15,7 +15,7 @@ LAYERS = [
     {"cells", "encoding", "batches", "weights"},
     {"model", "corpus"},
     {"sampler", "evaluate", "checkpoint", "optimizers", "update"},
-    {"train", "log", "certificate"},
+    {"train", "log", "certificate", "instruments"},
     {"config"},
     {"runs", "command_line"},
     {"job"},

@@ -1,0 +1,85 @@
+"""Figures as plotly.js draws them: plain data, which the page holds as JSON."""
+
+from typing import Any
+
+import numpy as np
+
+from rnnzoo.report.figures import Figure, Heat, Line
+from rnnzoo.report.static import color, color_number
+
+DASHES = {"solid": "solid", "dash": "dash", "dot": "dot", "faint": "solid"}
+ROWS = 8  # of the table that says in numbers what a figure shows
+
+
+def spec(figure: Figure | Heat) -> dict[str, Any]:
+    """Traces and layout; `meta` of a trace says whose run's it is, and whether it shows raw values."""
+    layout = {
+        "xaxis": {"title": {"text": figure.x_label}, "automargin": True},
+        "yaxis": {"title": {"text": figure.y_label}, "automargin": True},
+    }
+    if isinstance(figure, Heat):
+        heat = {
+            "type": "heatmap", "x": numbers(figure.x), "y": numbers(figure.y),
+            "z": np.round(figure.shares, 4).tolist(), "colorscale": "Cividis", "zmin": 0,
+            "hovertemplate": "%{x}<br>value %{y:.3f}<br>share %{z:.1%}<extra></extra>",
+        }  # fmt: skip
+        return {"data": [heat], "layout": layout}
+    if figure.log_x:
+        layout["xaxis"]["type"] = "log"
+    if figure.log_y:
+        layout["yaxis"] |= {"type": "log", "exponentformat": "power"}
+    if figure.square:
+        layout["yaxis"] |= {"scaleanchor": "x"}
+    traces = [t for k, line in enumerate(figure.lines) for t in _traces(figure, line, k)]
+    return {"data": traces, "layout": layout}
+
+
+def _traces(figure: Figure, line: Line, k: int) -> list[dict]:
+    shade = color(color_number(figure, line, k))
+    meta = {"run": line.run, "raw": line.style == "faint"}
+    trace = {
+        "type": "scatter", "name": line.name, "x": numbers(line.x), "y": numbers(line.y), "meta": meta,
+        "mode": "lines" if len(line.x) > 1 else "markers",
+        "line": {"color": shade, "width": 2, "dash": DASHES.get(line.style, "solid")},
+        "marker": {"color": shade},
+    }  # fmt: skip
+    if line.style == "points":
+        trace |= {"mode": "markers", "marker": {"color": shade, "size": 4, "opacity": 0.6}}
+    if line.style == "faint":
+        trace |= {"opacity": 0.3, "showlegend": False, "hoverinfo": "skip"}
+        trace["line"]["width"] = 1
+    if line.low is None:
+        return [trace]
+    band = {
+        "type": "scatter", "mode": "lines", "showlegend": False, "hoverinfo": "skip", "meta": meta,
+        "x": numbers([*line.x, *reversed(line.x)]), "y": numbers([*line.high, *reversed(line.low)]),
+        "fill": "toself", "fillcolor": f"{shade}26", "line": {"width": 0},
+    }  # fmt: skip
+    return [band, trace]
+
+
+def numbers(values) -> list[float]:
+    """Numbers with six digits, which is more than a screen shows."""
+    return [float(f"{v:.6g}") for v in values]
+
+
+def table(figure: Figure | Heat) -> tuple[list[str], list[list[str]]]:
+    """What a figure shows as a table: its head, and some of its rows, evenly spread."""
+    if isinstance(figure, Heat):
+        head = [figure.x_label, *(f"{y:.2f}" for y in figure.y)]
+        columns = _spread(len(figure.x))
+        return head, [
+            [f"{figure.x[i]:g}", *(f"{share:.1%}" for share in figure.shares[:, i])]
+            for i in columns
+        ]
+    head, rows = ["line", figure.x_label, figure.y_label], []
+    for line in figure.lines:
+        if line.style not in ("faint", "points", "dot"):
+            rows += [
+                [line.name, f"{line.x[i]:.4g}", f"{line.y[i]:.4g}"] for i in _spread(len(line.x))
+            ]
+    return head, rows
+
+
+def _spread(count: int) -> list[int]:
+    return sorted({round(i) for i in np.linspace(0, count - 1, min(count, ROWS))})

@@ -1,0 +1,128 @@
+"""Figures as PNG and SVG, by matplotlib."""
+
+import pathlib
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure as Canvas
+from matplotlib.patches import Rectangle
+
+from rnnzoo.report.figures import Figure, Heat
+from rnnzoo.report.material import Material
+
+# Okabe & Ito's colours, which the colour-blind tell apart; the same in `page.css`.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+STYLES = {"solid": "-", "dash": "--", "dot": ":", "faint": "-"}
+LINE = 80  # characters of the reader's lines
+SHOWN = 12  # lines
+MOST_BITS = 8  # of a character, at the end of the colours
+
+
+def color(run: int | None) -> str:
+    """A run's colour; a reference is grey."""
+    return "#808080" if run is None else PALETTE[run % len(PALETTE)]
+
+
+def save(figures: Sequence[Figure | Heat], materials: Sequence[Material], folder: pathlib.Path):
+    """Writes every figure, and the text as each run reads it, as PNG and as SVG.
+
+    Returns:
+      The paths.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = {figure.key: draw(figure) for figure in figures}
+    drawn |= {f"text-{m.name.replace('/', '_')}": draw_text(m) for m in materials if m.look}
+    paths = []
+    with matplotlib.rc_context({"svg.hashsalt": "rnnzoo"}):  # the same figure, the same file
+        for key, canvas in drawn.items():
+            for ending, notes in (("png", {}), ("svg", {"metadata": {"Date": None}})):
+                paths.append(folder / f"{key}.{ending}")
+                canvas.savefig(paths[-1], dpi=150, **notes)
+    return paths
+
+
+def draw(figure: Figure | Heat) -> Canvas:
+    """A figure with its title, axes and legend."""
+    canvas = Canvas(figsize=(6, 5.4) if getattr(figure, "square", False) else (7, 4.2))
+    canvas.set_layout_engine("constrained")
+    axes = canvas.subplots()
+    axes.set(title=figure.title, xlabel=figure.x_label, ylabel=figure.y_label)
+    if isinstance(figure, Heat):
+        mesh = axes.pcolormesh(
+            edges(figure.x), edges(figure.y), figure.shares, cmap="cividis", vmin=0
+        )
+        canvas.colorbar(mesh, label="share of the values")
+        return canvas
+    for k, line in enumerate(figure.lines):
+        _add(axes, line, color(color_number(figure, line, k)))
+    if figure.log_x:
+        axes.set_xscale("log")
+    if figure.log_y:
+        axes.set_yscale("log")
+    if figure.square:
+        axes.set_aspect("equal", "datalim")
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize="small", frameon=False, ncols=1 + (len(figure.lines) > 8))
+    return canvas
+
+
+def _add(axes, line, color) -> None:
+    if line.style == "points":
+        axes.plot(line.x, line.y, ".", color=color, markersize=2.5, alpha=0.6, label=line.name)
+        return
+    faint = line.style == "faint"
+    axes.plot(
+        line.x, line.y, STYLES[line.style], color=color, label=None if faint else line.name,
+        alpha=0.3 if faint else 1, linewidth=0.8 if faint else 1.6,
+        marker="." if len(line.x) == 1 else None,
+    )  # fmt: skip
+    if line.low is not None:
+        axes.fill_between(line.x, line.low, line.high, color=color, alpha=0.15, linewidth=0)
+
+
+def color_number(figure: Figure, line, k: int) -> int | None:
+    """A run's number; where all lines are one run's, that of the pair that a line belongs to."""
+    runs = {other.run for other in figure.lines}
+    return k // 2 if figure.group == "gates" and len(runs) == 1 else line.run
+
+
+def edges(centres: Sequence[float]) -> np.ndarray:
+    """The edges of cells around centres, which need not be evenly spaced."""
+    centres = np.asarray(centres, float)
+    if len(centres) == 1:
+        return np.array([centres[0] - 0.5, centres[0] + 0.5])
+    middle = (centres[1:] + centres[:-1]) / 2
+    return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
+
+
+def draw_text(material: Material) -> Canvas:
+    """The beginning of the text, each character coloured by its loss."""
+    look = material.look
+    bits = look.inside.nats / np.log(2)
+    canvas = Canvas(figsize=(9, 0.26 * SHOWN + 0.8))
+    axes = canvas.add_axes((0.01, 0.12, 0.98, 0.76))
+    axes.set(xlim=(0, LINE), ylim=(SHOWN, 0), title=f"{material.name}: bits for each character")
+    axes.axis("off")
+    colors = matplotlib.colormaps["YlOrRd"]
+    x = y = 0
+    for character, loss in zip(look.text[1:], bits, strict=True):
+        if y >= SHOWN:
+            break
+        axes.add_patch(
+            Rectangle((x, y), 1, 1, linewidth=0, facecolor=colors(min(loss / MOST_BITS, 1)))
+        )
+        axes.text(
+            x + 0.5, y + 0.5, "↵" if character == "\n" else character.replace("$", r"\$"),
+            family="monospace", ha="center", va="center", fontsize=9,
+            color="white" if loss > 0.7 * MOST_BITS else "black",
+        )  # fmt: skip
+        x += 1
+        if character == "\n" or x == LINE:
+            x, y = 0, y + 1
+    scale = canvas.add_axes((0.3, 0.06, 0.4, 0.03))
+    mappable = ScalarMappable(Normalize(0, MOST_BITS), colors)
+    canvas.colorbar(mappable, cax=scale, orientation="horizontal").ax.tick_params(labelsize=7)
+    return canvas
