@@ -55,7 +55,7 @@ def rnnzoo_epoch(model: LanguageModel, params: Params, B: int, T: int) -> Epoch:
 
     @functools.cache
     def trainer(pieces):
-        source = train.Source(placed, rows, pieces, batch_size=B, truncation=T)
+        source = train.Source(placed, rows, pieces, B, train.TextReading(T))
         return train.Trainer(model, OPTIMIZER, source)
 
     def epoch(ids):

@@ -99,7 +99,7 @@ def compare(model: LanguageModel, source: train.Source, S: int, rounds: int) -> 
     first_losses = [loss for run in runs for loss in run.first_losses]
     workloads.check_same({"in a row": first_losses, "at once": together.first_losses})
     timings = interleave({"in a row": lambda: [run() for run in runs], "at once": together}, rounds)
-    characters = S * source.batch_size * source.pieces * source.truncation
+    characters = S * source.batch_size * source.pieces * source.reading.truncation
     return [
         {
             "contender": name,

@@ -83,8 +83,9 @@ def rnnzoo_training(
     text = jnp.concatenate([jnp.tile(ids[:-1], (most, 1)), ids[-1:]])
     rows = jnp.arange(B) * len(text), jnp.full(B, most * T)
     text = text.T.ravel()
+    reading = train.TextReading(T)
     source = train.Source(
-        lambda sharding: jax.device_put(text, sharding), lambda key: rows, most, B, T
+        lambda sharding: jax.device_put(text, sharding), lambda key: rows, most, B, reading
     )
     trainer = train.Trainer(model, CLIPPED_ADAM, source)
     zeros = {"piece": jnp.zeros((), jnp.int32), "nats": jnp.zeros(()), "characters": jnp.zeros(())}
@@ -94,7 +95,8 @@ def rnnzoo_training(
         state = state._replace(**zeros)
         # Trained on one piece for thousands of updates, a model may end in NaN; the work goes on, as
         # the peers' does, and does not stop there.
-        state = train.advance(model, CLIPPED_ADAM, T, trainer.mesh, state, stretch, stop, skip=True)
+        fixed = model, CLIPPED_ADAM, reading, trainer.mesh
+        state = train.advance(*fixed, state, stretch, stop, skip=True)
         return state, state.nats / state.characters
 
     stretch = batches.Stretch(source.text(NamedSharding(trainer.mesh, P())), *rows)

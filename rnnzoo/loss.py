@@ -41,6 +41,31 @@ def cross_entropy(
     return (nats * weights).sum() / jnp.maximum(weights.sum(), jnp.finfo(nats.dtype).tiny)
 
 
+def squared_error(
+    outputs: jax.Array, targets: jax.Array, weights: jax.Array | None = None
+) -> jax.Array:
+    """The mean squared error, each time step counted by its weight.
+
+    Args:
+      outputs: shape [..., K].
+      targets: reals, shape [..., K].
+      weights: shape [...]; None counts every time step once. All zero gives 0.
+
+    Returns:
+      A scalar, in the targets' unit squared.
+    """
+    squares = jnp.square(outputs - targets).mean(axis=-1)
+    if weights is None:
+        return squares.mean()
+    return (squares * weights).sum() / jnp.maximum(weights.sum(), jnp.finfo(squares.dtype).tiny)
+
+
+def mean_loss(outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:
+    """`cross_entropy` of targets that are whole numbers, `squared_error` of reals."""
+    whole = jnp.issubdtype(targets.dtype, jnp.integer)
+    return (cross_entropy if whole else squared_error)(outputs, targets, weights)
+
+
 def bits_per_character(nats: float) -> float:
     """Nats per character as bits per character (bpc)."""
     return nats / NATS_PER_BIT

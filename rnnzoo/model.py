@@ -34,6 +34,12 @@ class LanguageModel(NamedTuple):
     needs_key: Callable[[Params], bool] = lambda params: True
 
 
+class Features(NamedTuple):
+    """Inputs of `size` real numbers at each time step."""
+
+    size: int
+
+
 def language_model(
     make_core: Callable[[], hk.RNNCore],
     vocabulary_size: int,
@@ -41,61 +47,76 @@ def language_model(
     strategy: str = "auto",
     dtype: jax.typing.DTypeLike | None = None,
 ) -> LanguageModel:
-    """A language model around any recurrent core.
+    """A `sequence_model` that expects, of each character, the next: V inputs and V outputs."""
+    V = vocabulary_size
+    return sequence_model(make_core, V, V, embedding_size, strategy, dtype)
 
-    o_t = V h_t + c reads the logits of the next character from the core's output h_t.
+
+def sequence_model(
+    make_core: Callable[[], hk.RNNCore],
+    outputs: int,
+    symbols: int | Features,
+    embedding_size: int = 0,
+    strategy: str = "auto",
+    dtype: jax.typing.DTypeLike | None = None,
+) -> LanguageModel:
+    """A model around any recurrent core, with an output at every time step.
+
+    o_t = V h_t + c reads K numbers from the core's output h_t, such as the logits of a next character.
 
     Args:
       make_core: makes the core; called inside `hk.transform`.
-      vocabulary_size: V, the number of different characters.
+      outputs: K.
+      symbols: V, how many different inputs there are; or `Features(D)`, for inputs that are reals,
+        [T, B, D], and go to the core as they are.
       embedding_size: the size of a learned vector for each character; 0 for one-hot inputs.
       strategy: how the core is unrolled, see `rnnzoo.unroll`.
       dtype: what the model computes in, and keeps its state in, such as bfloat16; the parameters stay
         as they are, as do their gradients and the logits. None for the parameters' own.
     """
+    one_input = _one_input(symbols)
 
     def build():
         core = make_core()
-        readout = hk.Linear(vocabulary_size, name="readout")
+        readout = hk.Linear(outputs, name="readout")
 
-        if embedding_size:
-            embed = hk.Embed(vocabulary_size, embedding_size, name="embedding")
+        if isinstance(symbols, Features):
+            embed = lambda x: x if dtype is None else x.astype(dtype)  # noqa: E731
+        elif embedding_size:
+            embed = hk.Embed(symbols, embedding_size, name="embedding")
         else:
-            embed = functools.partial(
-                jax.nn.one_hot, num_classes=vocabulary_size, dtype=dtype or float
-            )
+            embed = functools.partial(jax.nn.one_hot, num_classes=symbols, dtype=dtype or float)
 
-        def step(ids, state):  # so that `unroll` sees that x is one-hot, and looks rows up instead
-            return core(embed(ids), state)
+        def step(inputs, state):  # so that `unroll` sees that x is one-hot, and looks rows up
+            return core(embed(inputs), state)
 
         if hasattr(core, "parallel"):
-            step.parallel = lambda ids, state: core.parallel(embed(ids), state)
+            step.parallel = lambda inputs, state: core.parallel(embed(inputs), state)
             step.prefers_parallel = getattr(core, "prefers_parallel", False)
 
-        def apply(ids, state):
-            h, state = unroll(step, ids, state, strategy=strategy)
-            if not isinstance(h, jax.Array) or h.ndim != 3 or h.shape[:2] != ids.shape:
+        def apply(inputs, state):
+            h, state = unroll(step, inputs, state, strategy=strategy)
+            if not isinstance(h, jax.Array) or h.ndim != 3 or h.shape[:2] != inputs.shape[:2]:
                 raise UserError(
-                    f"the cell's output for {ids.shape[1]} rows is {jax.tree.map(np.shape, h)} over "
+                    f"the cell's output for {inputs.shape[1]} rows is {jax.tree.map(np.shape, h)} over "
                     "time: a language model needs one array, [rows, features] at each time step"
                 )
-            logits = readout(h.reshape(-1, h.shape[-1]))  # as one matrix: faster to differentiate
-            return logits.reshape(*ids.shape, vocabulary_size), state
+            o = readout(h.reshape(-1, h.shape[-1]))  # as one matrix: faster to differentiate
+            return o.reshape(*inputs.shape[:2], outputs), state
 
         def init():
-            return apply(jnp.zeros((1, 1), int), core.initial_state(1))
+            return apply(one_input, core.initial_state(1))
 
         return init, (apply, core.initial_state)
 
     init, (apply, initial_state) = hk.multi_transform(build)
     if dtype is not None:  # the parameters are made as without it
-        init = language_model(make_core, vocabulary_size, embedding_size).init
+        init = sequence_model(make_core, outputs, symbols, embedding_size).init
         apply, initial_state = _computing_in(dtype, apply, initial_state)
 
     def needs_key(params):
-        one_id = np.zeros((1, 1), int)
         try:
-            jax.eval_shape(lambda: apply(params, None, one_id, initial_state(params, None, 1)))
+            jax.eval_shape(lambda: apply(params, None, one_input, initial_state(params, None, 1)))
         except ValueError as e:
             if "PRNG" not in str(e):
                 raise
@@ -108,6 +129,13 @@ def language_model(
         lambda params, batch_size, key=None: initial_state(params, key, batch_size),
         needs_key,
     )
+
+
+def _one_input(symbols: int | Features) -> np.ndarray:
+    """Any input of one row and one time step."""
+    if isinstance(symbols, Features):
+        return jnp.zeros((1, 1, symbols.size))
+    return np.zeros((1, 1), int)
 
 
 def _computing_in(dtype, apply: Callable, initial_state: Callable) -> tuple[Callable, Callable]:

@@ -33,7 +33,16 @@ from rnnzoo import batches, distributed
 from rnnzoo.devices import rows_mesh
 from rnnzoo.errors import UserError, did_you_mean
 from rnnzoo.model import LanguageModel, Params, check_start
-from rnnzoo.update import TrainState, advance, begin_epoch, epoch_key, layout, rows
+from rnnzoo.update import (
+    Reading,
+    TextReading,
+    TrainState,
+    advance,
+    begin_epoch,
+    epoch_key,
+    layout,
+    rows,
+)
 
 CHARACTERS_PER_CALL = 16_384  # of one compiled call: so long an interruption waits
 
@@ -44,16 +53,16 @@ class Source(NamedTuple):
     Attributes:
       text: where to place it -> the text's ids, shape [N].
       draw: random key -> the rows' starts and lengths, see `batches.Stretch`.
-      pieces: how many pieces of `truncation` time steps it has.
+      pieces: how many pieces it has.
       batch_size: B, its rows.
-      truncation: time steps of a piece.
+      reading: how they are read.
     """
 
     text: Callable[[Sharding], jax.Array]
     draw: Callable[[jax.Array], tuple[jax.Array, jax.Array]]
     pieces: int
     batch_size: int
-    truncation: int
+    reading: Reading
 
 
 SAMPLINGS = ("subsequence", "stream")
@@ -91,7 +100,8 @@ def source(
         longest, draw = length, lambda key: _subsequence(key, N, B, length)
     # A CPU reads aligned memory where it is: a memory-mapped text is not copied.
     text = functools.cache(functools.partial(distributed.place, ids))
-    return Source(text, draw, batches.number_of_pieces(longest, truncation), B, truncation)
+    pieces = batches.number_of_pieces(longest, truncation)
+    return Source(text, draw, pieces, B, TextReading(truncation))
 
 
 _subsequence = jax.jit(batches.subsequence, static_argnums=(1, 2, 3))
@@ -242,7 +252,7 @@ class Trainer:
         else:
             (state, stretch), first = self._begin(state, number), 0
         read = _sum(state.characters)
-        per_piece = self.source.batch_size * self.source.truncation * self.seeds
+        per_piece = self.source.batch_size * self.source.reading.truncation * self.seeds
         # Processes take time to agree at the end of each call: with more, there are fewer ends.
         step = max(1, CHARACTERS_PER_CALL * distributed.processes() // per_piece)
         for done in range(first, self.source.pieces, step):
@@ -283,7 +293,7 @@ class Trainer:
         return batches.Stretch(text, *distributed.place(places, on_rows))
 
     def _advance(self, state, stretch, stop):
-        fixed = self.model, self.optimizer, self.source.truncation, self.mesh
+        fixed = self.model, self.optimizer, self.source.reading, self.mesh
         return advance(*fixed, state, stretch, np.int32(stop), self.skip, self.slices)
 
     @property

@@ -5,8 +5,9 @@ optimiser's state lies whole on each, or by option in slices: of Adam's moments,
 and updates its slice only (stage 1 of ZeRO, Rajbhandari et al. 2020).
 """
 
+import dataclasses
 import functools
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ from jax.sharding import PartitionSpec as P
 
 from rnnzoo import batches
 from rnnzoo.devices import ROWS
-from rnnzoo.loss import cross_entropy
+from rnnzoo.loss import mean_loss
 from rnnzoo.model import LanguageModel, Params
 
 
@@ -49,35 +50,81 @@ class TrainState(NamedTuple):
     skipped: jax.Array
 
 
-def loss_and_gradient(
-    model: LanguageModel, state: TrainState, piece: batches.Piece, characters: jax.Array
-):
-    """Loss, gradient and the next recurrent state, on one piece: [T, B] inputs, targets and weights.
+class Reading(Protocol):
+    """How the pieces of an epoch are come by; hashable, since compiled functions depend on it.
 
-    Runs on each device of the mesh axis `ROWS`, with that device's rows of state and piece; all of
-    the piece's rows together have so many `characters`. Loss and gradient are those of all rows.
+    Attributes:
+      truncation: T, time steps of a piece.
+      carried: whether the recurrent state goes on from piece to piece, or begins anew with each.
     """
+
+    truncation: int
+    carried: ClassVar[bool]
+
+    def read(self, stretch: batches.Stretch, key: jax.Array, index: jax.Array) -> batches.Piece:
+        """A device's rows of a piece; the key is that piece's and that device's."""
+
+    def count(self, piece: batches.Piece, lengths: jax.Array, index: jax.Array) -> jax.Array:
+        """The characters of the piece in the rows of all devices, whose lengths are given."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TextReading:
+    """Pieces of a text, one after the other."""
+
+    truncation: int
+    carried: ClassVar[bool] = True
+
+    def read(self, stretch, key, index):
+        """See `Reading`."""
+        del key
+        return batches.piece(stretch, index, self.truncation)
+
+    def count(self, piece, lengths, index):
+        """See `Reading`."""
+        del piece
+        T = self.truncation
+        return jnp.clip(lengths - index * T, 0, T).sum().astype(float)
+
+
+def loss_and_gradient(
+    model: LanguageModel,
+    reading: Reading,
+    state: TrainState,
+    stretch: batches.Stretch,
+    lengths: jax.Array,
+):
+    """Loss, gradient, the next recurrent state, and the number of characters, on the next piece.
+
+    Runs on each device of the mesh axis `ROWS`, with that device's rows of state and stretch, and the
+    lengths of all rows. Loss and gradient are those of all rows.
+    """
+    key = jax.random.fold_in(state.key, state.piece)
+    key = jax.random.fold_in(key, lax.axis_index(ROWS))
+    piece = reading.read(stretch, key, state.piece)
+    characters = reading.count(piece, lengths, state.piece)
     share = piece.weights.sum() / characters
 
     def loss_of(params):
-        key = jax.random.fold_in(state.key, state.piece)
-        key = jax.random.fold_in(key, lax.axis_index(ROWS))
-        h = _from_learned_start(model, params, state)
-        logits, h = model.apply(params, key, piece.inputs, h)
-        return share * cross_entropy(logits, piece.targets, piece.weights), h
+        if reading.carried:
+            h = _from_learned_start(model, params, state)
+        else:
+            h = model.initial_state(params, piece.inputs.shape[1], key)
+        outputs, h = model.apply(params, key, piece.inputs, h)
+        return share * mean_loss(outputs, piece.targets, piece.weights), h
 
     (loss, h), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
-    return *lax.psum((loss, gradient), ROWS), h
+    return *lax.psum((loss, gradient), ROWS), h, characters
 
 
 def updated(
     optimizer: optax.GradientTransformation,
     skip: bool,
     state: TrainState,
-    characters: jax.Array,
     loss: jax.Array,
     gradient: Params,
     h: jax.Array,
+    characters: jax.Array,
 ) -> TrainState:
     """One step of gradient descent, with what `loss_and_gradient` gave.
 
@@ -147,13 +194,13 @@ def rows(mesh: Mesh, axis: int) -> P:
 
 @functools.partial(
     jax.jit,
-    static_argnames=("model", "optimizer", "truncation", "mesh", "skip", "slices"),
+    static_argnames=("model", "optimizer", "reading", "mesh", "skip", "slices"),
     donate_argnames="state",
 )
 def advance(
     model,
     optimizer,
-    truncation,
+    reading: Reading,
     mesh,
     state: TrainState,
     stretch: batches.Stretch,
@@ -177,19 +224,15 @@ def advance(
 
     own_rows = batches.Stretch(ids=None, starts=0, lengths=0)
 
-    def characters_of(state, lengths):  # of the next piece, with all devices' rows
-        return jnp.clip(lengths - state.piece * truncation, 0, truncation).sum().astype(float)
-
     def gradient_of(state, stretch, lengths):
-        piece = batches.piece(stretch, state.piece, truncation)
-        return loss_and_gradient(model, state, piece, characters_of(state, lengths))
+        return loss_and_gradient(model, reading, state, stretch, lengths)
 
-    def move(state, lengths, found):
-        return updated(optimizer, skip, state, characters_of(state, lengths), *found)
+    def move(state, found):
+        return updated(optimizer, skip, state, *found)
 
     def run(state, stretch, lengths, stop):
         def next_piece(state, stretch, lengths):
-            return move(state, lengths, gradient_of(state, stretch, lengths))
+            return move(state, gradient_of(state, stretch, lengths))
 
         next_piece = for_each_seed(next_piece, 0, own_rows, 0)
         return _until(stop, lambda state: next_piece(state, stretch, lengths), state)
@@ -201,13 +244,13 @@ def advance(
     # The gradients alone do; XLA shares out the rest as the optimiser's slices demand it.
     specs = layout(mesh, many, state.optimizer_state)
     shardings = jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs)
-    out_specs = P(), P(), lies.recurrent_state
+    out_specs = P(), P(), lies.recurrent_state, P()
     gradients = for_each_seed(gradient_of, 0, own_rows, 0)
     gradients = on_rows(gradients, in_specs=in_specs, out_specs=out_specs)
 
     def next_piece(state):
         found = gradients(state._replace(optimizer_state=()), stretch, stretch.lengths)
-        state = for_each_seed(move, 0, 0, 0)(state, stretch.lengths, found)
+        state = for_each_seed(move, 0, 0)(state, found)
         return lax.with_sharding_constraint(state, shardings)
 
     return _until(stop, next_piece, lax.with_sharding_constraint(state, shardings))

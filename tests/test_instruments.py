@@ -1,6 +1,7 @@
 """The instruments, against what is known of models made for the purpose."""
 
 import functools
+import itertools
 import json
 import math
 
@@ -34,7 +35,7 @@ def text(length=60):
 def by_hand(model, params, ids):
     """The states after each character, and the nats of each next one, by a Python loop."""
     state, states, nats = model.initial_state(params, 1), [], []
-    for before, after in zip(ids[:-1], ids[1:], strict=True):
+    for before, after in itertools.pairwise(ids):
         logits, state = model.apply(params, None, jnp.array([[before]]), state)
         states.append(state)
         nats.append(-jax.nn.log_softmax(logits[0, 0])[after])
@@ -152,7 +153,9 @@ def test_probes_find_the_unit_that_tells():
     half_told[:, 1] = values[:, 3] + 2 * values[:, 2]  # only together do they tell it as well
     half_told[:, 3] = rng.normal(size=2000)
     told, half = Signal(1, "state", "h", 5), Signal(1, "state", "c", 5)
-    found = [p for p in probes.probe({told: values, half: half_told}, prose) if "line" in p.property]
+    found = [
+        p for p in probes.probe({told: values, half: half_told}, prose) if "line" in p.property
+    ]
     first = next(p for p in found if p.signal == told)
     assert (first.unit, first.sign) == (3, -1)
     assert first.unit_score > 0.95 and first.linear_score > 0.95
@@ -243,7 +246,9 @@ def test_the_loss_after_a_reset_shows_how_much_context_counts():
     reset = memory.loss_after_reset(model, params, ids, length=16)
     np.testing.assert_allclose(reset.cold[0], math.log(V), rtol=1e-6)
     assert reset.cold[1:].max() < 1e-6
-    assert reset.warm[0] == pytest.approx(math.log(V) / 24, rel=1e-3)  # but for the text's beginning
+    assert reset.warm[0] == pytest.approx(
+        math.log(V) / 24, rel=1e-3
+    )  # but for the text's beginning
     assert [octave[:2] for octave in reset.by_octave()] == [(1, 1), (2, 2), (3, 4), (5, 8), (9, 16)]
     assert reset.context() == 2
     never = memory.Reset(np.ones(16), np.zeros(16))

@@ -170,7 +170,7 @@ def test_a_number_that_is_not_finite_leaves_the_last_good_parameters(model, what
 
     healthy = Trainer(poisoned, optimizer, trainer.source)
     stretch = batches.Stretch(jnp.asarray(ids), *healthy.source.draw(None))
-    fixed = poisoned, optimizer, T, healthy.mesh
+    fixed = poisoned, optimizer, healthy.source.reading, healthy.mesh
     good = advance(*fixed, healthy.start(), stretch, np.int32(epoch.pieces))
     assert good.finite and epoch.pieces > 0
     for part in ("params", "optimizer_state", "recurrent_state"):
