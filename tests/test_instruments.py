@@ -140,7 +140,7 @@ def test_properties_of_a_text():
     assert mark(probes.at_line_end) == 'He said: "Comx\nin (now).xx\n  “Not” Ix\n'
     assert mark(probes.at_word_end) == 'Hx saix: "Comx\nix (nox)."\n\n  “Nox” x.\n'
     assert mark(probes.before_capital) == 'He said: xCome\nin (now)."\n\n  xNot”xI.\n'
-    assert probes.in_quotation('a "b\n\nc').tolist() == [False] * 2 + [True] * 3 + [False] * 2
+    assert probes.in_quotation('a "b\n\nc').tolist() == [False] * 2 + [True] * 4 + [False]
 
 
 def test_probes_find_the_unit_that_tells():
@@ -162,6 +162,17 @@ def test_probes_find_the_unit_that_tells():
     second = next(p for p in found if p.signal == half)
     assert second.unit_score < 0.85 and second.linear_score > 0.95
     assert first.share == pytest.approx(ends.mean())
+
+
+def test_a_drift_tells_nothing():
+    """The text has many line ends at its end, and a unit grows all the time."""
+    rng = np.random.default_rng(0)
+    rare, often = ("".join(rng.choice(list("abcdefg\n"[i:]), 2000)) for i in (0, 6))
+    prose = 2 * (rare + often)
+    drift = np.linspace(0, 1, len(prose))[:, None] + rng.normal(0, 0.01, (len(prose), 1))
+    found = probes.probe({Signal(1, "state", "c", 1): drift}, prose)
+    score = next(p.unit_score for p in found if p.property == "line ends next")
+    assert abs(score - 0.5) < 0.05
 
 
 def test_areas_are_those_of_the_definition():

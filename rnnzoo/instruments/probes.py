@@ -13,6 +13,7 @@ from scipy import linalg, stats
 
 from rnnzoo.instruments.inside import Signal
 
+BLOCK = 1000  # characters
 FEWEST = 20  # characters in each half that have a property, and that lack it
 OPENING, CLOSING = "“«", "”»"
 INDENTS = " \t"
@@ -136,6 +137,7 @@ def probe(signals: Mapping[Signal, np.ndarray], text: str) -> list[Probe]:
         return []
     targets = np.stack(list(usable.values()), axis=1)
     for signal, values in signals.items():
+        values = _steady(values)
         linear = _linear_readouts(values[:half], targets[:half], values[half:])
         single = areas(values[:half], targets[:half])
         for i, (name, label) in enumerate(usable.items()):
@@ -148,6 +150,19 @@ def probe(signals: Mapping[Signal, np.ndarray], text: str) -> list[Probe]:
             )
     order = list(usable)
     return sorted(found, key=lambda p: (order.index(p.property), -p.linear_score))
+
+
+def _steady(values: np.ndarray) -> np.ndarray:
+    """Values without mean and spread of their block of `BLOCK` characters.
+
+    What drifts slowly, as an LSTM's memory does, would seem to tell whatever the text has more of in
+    one place than in another.
+    """
+    found = np.empty_like(values)
+    for start in range(0, len(values), BLOCK):
+        block = values[start : start + BLOCK]
+        found[start : start + BLOCK] = (block - block.mean(axis=0)) / (block.std(axis=0) + 1e-6)
+    return found
 
 
 def areas(values: np.ndarray, labels: np.ndarray) -> np.ndarray:

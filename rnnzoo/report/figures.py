@@ -13,6 +13,7 @@ from rnnzoo.report.material import Material, finite
 
 MOST_POINTS = 600  # of a line; of more, means of neighbours are drawn
 SMOOTHED = 40  # points of a smoothed line
+LEAST_NORM = 1e-12  # of a gradient, for its figure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,12 +195,13 @@ def gradients(materials: Sequence[Material]) -> Figure:
     """How far back gradients reach."""
     lines, said = [], []
     for i, m in _looked(materials):
-        norms = np.maximum(m.look.norms, 1e-12)
-        low, median, high = np.quantile(norms, [0.25, 0.5, 0.75], axis=1)
-        lines.append(Line(m.name, i, list(range(len(median))), median, low, high))
+        quartiles = np.quantile(m.look.norms, [0.25, 0.5, 0.75], axis=1)
+        lags = int((quartiles[0] > LEAST_NORM).cumprod().sum())  # below it, there is but rounding
+        low, median, high = quartiles[:, :lags]
+        lines.append(Line(m.name, i, list(range(lags)), median, low, high))
         said.append(
-            f"{m.name} {median[-1]:.1e} after {len(median) - 1} characters, and first below a tenth "
-            f"after {finite(memory.horizon(norms))}"
+            f"{m.name} {median[-1]:.1e} after {lags - 1} characters, and first below a tenth after "
+            f"{finite(memory.horizon(m.look.norms))}"
         )
     return Figure(
         "gradients", "Gradients through time",

@@ -118,8 +118,10 @@ const unpack = (column) => {
   if (!column.values) column.values = Uint8Array.from(atob(column.bytes), (c) => c.charCodeAt(0));
   return column.values;
 };
+const scaled = (column, unit, byte) =>
+  column.low[unit] + (column.high[unit] - column.low[unit]) * byte / 255;
 const valueOf = (column, t, unit) =>
-  column.low + (column.high - column.low) * unpack(column)[t * column.units + unit] / 255;
+  scaled(column, unit, unpack(column)[t * column.units + unit]);
 
 function chosen() {
   const index = Number(byId("reader-signal").value);
@@ -138,13 +140,12 @@ function nearest(numbers, wanted) {  // of many units, not all are on the page
 // A loss belongs to the character that was guessed; a signal to the one that was read.
 const at = (i, isLoss) => (isLoss ? i - 1 : i);
 
-function shade(column, value) {
-  if (column.low < 0) {
-    const share = value / column.high;
+function shade(column, unit, byte) {
+  if (column.low[unit] < 0) {
+    const share = (byte - 127.5) / 127.5;
     return `rgba(${css(share >= 0 ? "--up" : "--down")}, ${(0.75 * Math.abs(share)).toFixed(3)})`;
   }
-  const share = (value - column.low) / (column.high - column.low);
-  return `rgba(${css(column.kind === "gate" ? "--up" : "--loss")}, ${(0.75 * share).toFixed(3)})`;
+  return `rgba(${css(column.kind === "gate" ? "--up" : "--loss")}, ${(0.75 * byte / 255).toFixed(3)})`;
 }
 
 function paint() {
@@ -152,8 +153,7 @@ function paint() {
   byId("reader-unit-label").hidden = isLoss;
   byId("reader-previous").hidden = byId("reader-next").hidden = isLoss;
   const steps = unpack(column).length / column.units;
-  const colors = Array.from({ length: 256 }, (_, byte) =>
-    shade(column, column.low + (column.high - column.low) * byte / 255));
+  const colors = Array.from({ length: 256 }, (_, byte) => shade(column, unit, byte));
   spans.forEach((span, i) => {
     const t = at(i, isLoss);
     span.style.backgroundColor = t >= 0 && t < steps ? colors[column.values[t * column.units + unit]] : "";
@@ -161,7 +161,7 @@ function paint() {
   const ramp = document.createElement("span");
   ramp.className = "ramp";
   ramp.style.background = `linear-gradient(to right, ${[0, 64, 128, 192, 255].map((b) => colors[b]).join(", ")})`;
-  const ends = [column.low, column.high].map((x) => x.toPrecision(2));
+  const ends = [0, 255].map((byte) => Number(scaled(column, unit, byte).toPrecision(2)).toString());
   const what = isLoss ? `${column.name}, bits, of each character` : `${column.name}, unit ${column.numbers[unit]}`;
   byId("reader-scale").replaceChildren(`${what} (${reading.part} text): ${ends[0]}`, ramp, ends[1]);
   if (here >= 0) tell(here);

@@ -138,13 +138,16 @@ def _signal(m: Material, signal: Signal, values: np.ndarray) -> dict[str, Any]:
     wanted |= set(range(0, signal.units, -(-signal.units // MOST_SHOWN_UNITS)))
     numbers = sorted(wanted)
     values = values[:, numbers]
-    gate = signal.kind == "gate"
-    most = 1.0 if gate else float(np.abs(values).max()) or 1.0
-    packed = _bytes(values, 0.0 if gate else -most, most)
+    most = np.maximum(np.abs(values).max(axis=0), 1e-6)  # each unit has its own
+    low, high = (0 * most, 1 + 0 * most) if signal.kind == "gate" else (-most, most)
+    packed = _bytes(values, low, high)
     return {"name": str(signal), "kind": signal.kind, "numbers": numbers, **packed}
 
 
-def _bytes(values: np.ndarray, low: float, high: float) -> dict[str, Any]:
+def _bytes(values: np.ndarray, low, high) -> dict[str, Any]:
+    """Numbers [N, units] as bytes from each unit's low to its high, [units]."""
+    low, high = np.broadcast_to(low, values.shape[1]), np.broadcast_to(high, values.shape[1])
     scaled = np.clip((values - low) / (high - low), 0, 1) * 255
     packed = base64.b64encode(scaled.round().astype(np.uint8).tobytes()).decode()
-    return {"units": values.shape[1], "low": low, "high": high, "bytes": packed}
+    ends = {"low": interactive.numbers(low), "high": interactive.numbers(high)}
+    return {"units": values.shape[1], **ends, "bytes": packed}
