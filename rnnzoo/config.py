@@ -9,7 +9,7 @@ import math
 import os
 import pathlib
 import runpy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ml_collections import ConfigDict
 
@@ -18,7 +18,7 @@ from rnnzoo.errors import UserError, did_you_mean, one_line
 
 # Sections whose keys are the cell's or the optimiser's own business.
 FREE = ("cell.options", "optimizer.options")
-SECTIONS = ("cell", "model", "corpus", "train", "optimizer", "sample", *FREE)
+SECTIONS = ("cell", "model", "corpus", "train", "optimizer", "sample", "log", *FREE)
 
 
 def default_config() -> ConfigDict:
@@ -84,6 +84,9 @@ def default_config() -> ConfigDict:
     config.sample.top_p = 1.0  # draw from the fewest that have this probability; 1 is all
     config.sample.count = 1  # number of texts
     config.sample.seed = 0
+
+    config.log = ConfigDict()
+    config.log.tensorboard = False  # event files in the run's folder; needs rnnzoo[tensorboard]
     return config
 
 
@@ -207,7 +210,8 @@ def wrong_type(key: str, value, wanted: type) -> UserError:
     return UserError(f"config.{key} must be {_TYPES[wanted]}, not {value!r}")
 
 
-_CHOICES = {
+# The values that a key may have, if they are few.
+CHOICES: dict[str, Sequence[str]] = {
     "corpus.unit": corpus.UNITS,
     "model.precision": ("full", "bfloat16"),
     "train.sampling": train.SAMPLINGS,
@@ -239,8 +243,8 @@ _LEAST = {
 
 
 def _check_value(key: str, value) -> None:
-    if key in _CHOICES and value not in _CHOICES[key]:
-        raise UserError(f"config.{key} cannot be {value!r}: {did_you_mean(value, _CHOICES[key])}")
+    if key in CHOICES and value not in CHOICES[key]:
+        raise UserError(f"config.{key} cannot be {value!r}: {did_you_mean(value, CHOICES[key])}")
     if key in _LEAST and not _LEAST[key] <= value < math.inf:
         raise UserError(f"config.{key} must be at least {_LEAST[key]}, not {value!r}")
     if key == "train.seed" and value >= 2**32:

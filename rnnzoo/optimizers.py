@@ -52,13 +52,7 @@ def make(
     """
     if name not in names():
         raise UserError(f"no optimizer is named {name!r}: {did_you_mean(name, names())}")
-    if schedule not in SCHEDULES:
-        raise UserError(f"no schedule is named {schedule!r}: {did_you_mean(schedule, SCHEDULES)}")
-    if warmup >= updates:
-        raise UserError(
-            f"optimizer.warmup of {warmup} updates is not less than the training's {updates}: "
-            "lower it, or train for more epochs"
-        )
+    rate = rate_schedule(learning_rate, updates, schedule, warmup)
     factory, options = getattr(optax, name), dict(options or {})
     known = set(inspect.signature(factory).parameters) - {"learning_rate"}
     for option in options:
@@ -66,16 +60,29 @@ def make(
             raise UserError(
                 f"optimizer {name!r} has no option {option!r}: {did_you_mean(option, known)}"
             )
-    rate = SCHEDULES[schedule](learning_rate, updates - warmup)
-    if warmup:
-        rising = optax.linear_schedule(0, learning_rate, warmup)
-        rate = optax.join_schedules([rising, rate], [warmup])
     clip = optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()
     with blaming(f"optimizer {name!r} with the options {options}"):
         optimizer = optax.chain(clip, factory(rate, **options))
         weights = jax.ShapeDtypeStruct((2, 2), float)
         jax.eval_shape(lambda w: optimizer.update(w, optimizer.init(w), w), weights)
     return optimizer
+
+
+def rate_schedule(
+    learning_rate: float, updates: int, schedule: str = "constant", warmup: int = 0
+) -> optax.Schedule:
+    """The learning rate after so many updates; arguments and errors are those of `make`."""
+    if schedule not in SCHEDULES:
+        raise UserError(f"no schedule is named {schedule!r}: {did_you_mean(schedule, SCHEDULES)}")
+    if warmup >= updates:
+        raise UserError(
+            f"optimizer.warmup of {warmup} updates is not less than the training's {updates}: "
+            "lower it, or train for more epochs"
+        )
+    rate = SCHEDULES[schedule](learning_rate, updates - warmup)
+    if not warmup:
+        return rate
+    return optax.join_schedules([optax.linear_schedule(0, learning_rate, warmup), rate], [warmup])
 
 
 # (learning rate, number of updates) -> schedule

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
+from typing import Any
 
 import haiku as hk
 
@@ -120,6 +121,23 @@ def entry(name: str) -> Entry:
     if name not in _entries:
         raise UserError(f"no cell is named {name!r}: {did_you_mean(name, names())}")
     return _entries[name]
+
+
+def describe(entry: Entry) -> dict[str, Any]:
+    """What the registry knows of a cell, for JSON; an option's default as Python writes it."""
+    defaults = {
+        name: None if p.default is p.empty else repr(p.default)
+        for name, p in entry.options.items()
+        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    }
+    return {
+        "name": entry.name,
+        "family": entry.family,
+        "summary": entry.summary,
+        "cites": entry.cites,
+        "linear": entry.linear,
+        "options": defaults,
+    }
 
 
 def make(

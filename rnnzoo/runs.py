@@ -6,7 +6,8 @@
       config.json  vocabulary.json  provenance.json
       checkpoints/                     all that a training needs to go on
       best/                            parameters, if there was a validation
-      metrics.jsonl  samples.txt  curves.png
+      metrics.jsonl  samples.txt  warnings.jsonl  curves.png
+      tensorboard/                     event files, if they are wanted
 """
 
 import functools
@@ -30,23 +31,25 @@ from rnnzoo.checkpoint import Saved, Series
 from rnnzoo.errors import UserError, about, blaming
 from rnnzoo.evaluate import evaluate as evaluate_text
 from rnnzoo.host_memory import physical_memory
-from rnnzoo.log import CURVES, METRICS, SAMPLES
+from rnnzoo.log import CURVES
+from rnnzoo.metrics import GROWING
 from rnnzoo.model import LanguageModel, Params, language_model
+from rnnzoo.tensorboard import FOLDER as TENSORBOARD
 from rnnzoo.vocabulary import Vocabulary
 
 ROOT = pathlib.Path("runs")
 CONFIG, VOCABULARY, PROVENANCE = "config.json", "vocabulary.json", "provenance.json"
 BEST, CHECKPOINTS = "best", "checkpoints"
 # What a run that goes on may have otherwise than before: none of it moves a parameter.
-FREE_TO_CHANGE = ("sample.", "train.save_every", "train.save_minutes", "train.keep")
+FREE_TO_CHANGE = ("sample.", "log.", "train.save_every", "train.save_minutes", "train.keep")
 WRITTEN = (
     VOCABULARY,
     PROVENANCE,
     BEST,
     CHECKPOINTS,
-    METRICS,
-    SAMPLES,
+    *GROWING,
     CURVES,
+    TENSORBOARD,
 )  # besides the config
 
 
@@ -76,9 +79,7 @@ def open_run(folder: str | pathlib.Path, cell_modules: Sequence[str] = ()) -> Ru
       UserError: it is no run, or its parts do not fit together.
     """
     folder = pathlib.Path(folder)
-    if not os.path.exists(folder / CONFIG):
-        raise UserError(f"{str(folder)!r} holds no run, there is no {CONFIG} in it: {_newest()}")
-    config = configs.load(str(folder / CONFIG))
+    config = load_config(folder)
     config.cell.modules += tuple(cell_modules)
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     model = make_model(config, len(vocabulary))
@@ -93,6 +94,17 @@ def open_run(folder: str | pathlib.Path, cell_modules: Sequence[str] = ()) -> Ru
     else:
         raise UserError(f"{str(folder)!r} holds no parameters yet: train there first")
     return Run(folder, config, vocabulary, model, params)
+
+
+def load_config(folder: pathlib.Path) -> ConfigDict:
+    """The config of the run in a folder.
+
+    Raises:
+      UserError: it holds no run, or a damaged one.
+    """
+    if not os.path.exists(folder / CONFIG):
+        raise UserError(f"{str(folder)!r} holds no run, there is no {CONFIG} in it: {_newest()}")
+    return configs.load(str(folder / CONFIG))
 
 
 def _restore_first(saved: Saved, shapes, seeds: int) -> Params:
