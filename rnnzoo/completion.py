@@ -211,15 +211,19 @@ function __rnnzoo_complete
         end
     end
     set -l found
-    if string match -q -- '-*=*' $current
+    set -l own (__rnnzoo_values "$before[-1]")
+    if string match -q -- '-*=*' "$current"
         set option (string split -m 1 = -- $current)[1]=
         set current (string split -m 1 = -- $current)[2]
         set found (__rnnzoo_values (string trim -r -c = -- $option))
-    else if not string match -q -- '-*' $current; and test -n "$(__rnnzoo_values $before[-1])"
-        set found (__rnnzoo_values $before[-1])
-    else if string match -q -- '-*' $current
-        test -n "$mode"; and set found (__rnnzoo_words $mode)
-        or set found (__rnnzoo_words train) --mode=
+    else if string match -q -- '-*' "$current"
+        if test -n "$mode"
+            set found (__rnnzoo_words $mode)
+        else
+            set found (__rnnzoo_words train) --mode=
+        end
+    else if test -n "$own"
+        set found $own
     else if test -z "$mode"
         set found {modes}
     else
@@ -232,7 +236,7 @@ function __rnnzoo_complete
             set found (__fish_complete_directories $current '')
     end
     for word in $found
-        echo $option$word
+        echo "$option$word"
     end
 end
 

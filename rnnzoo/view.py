@@ -87,22 +87,23 @@ class View:
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
         """The panel, as wide as the terminal and not higher."""
-        width = options.max_width
+        width, plain = options.max_width, options.ascii_only
         body = Table.grid(padding=(0, 1), expand=True)
         body.add_column(style="dim", no_wrap=True, overflow="crop", width=6)
-        body.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        body.add_column(no_wrap=True, overflow="crop" if plain else "ellipsis", ratio=1)
         body.add_row("epoch", self._bar(width))
         if self.row is not None:
-            body.add_row("loss", self._loss(width, options.ascii_only))
-            body.add_row("bpc", self._bits(width))
-        for i, text in enumerate(self._sample_lines(console.height - 8 - len(self.warnings))):
-            body.add_row("" if i else "sample", text)
+            body.add_row("loss", self._loss(width, plain))
+            body.add_row("bpc", self._bits(self.row, width))
+        most = min(SAMPLE_LINES, console.height - 8 - len(self.warnings))
+        lines = visible(self.sample, plain).split("\n") if self.sample else []
+        for i, text in enumerate(lines[: max(0, most)]):
+            body.add_row("" if i else "sample", Text(text))
         for warning in self.warnings:
-            body.add_row(Text("!", "bold yellow"), Text(visible(warning), "yellow"))
+            body.add_row(Text("!", "bold yellow"), Text(visible(warning, plain), "yellow"))
         if self.note:
             body.add_row("", Text(self.note, "dim"))
-        box = ASCII if options.ascii_only else ROUNDED
-        title = Text(visible(self.title), "bold")
+        box, title = ASCII if plain else ROUNDED, Text(visible(self.title, plain), "bold")
         yield Panel(body, title=title, title_align="left", box=box, border_style="dim", width=width)
 
     def _bar(self, width: int) -> Table:
@@ -121,18 +122,14 @@ class View:
         bars = sparkline(self.losses, max(1, width - 13 - len(number)), ascii_only)
         return Text.assemble((number, "bold"), (bars, "cyan"))
 
-    def _bits(self, width: int) -> Text:
-        parts = [f"{self.row['bpc']:.3f}"]
+    def _bits(self, row: dict[str, Any], width: int) -> Text:
+        parts = [f"{row['bpc']:.3f}"]
         if self.validation:
             (new, _), (best, epoch) = self.validation
             parts.append(f"validation {new:.3f}")
             parts += [f"best {best:.3f} at {epoch}"] if width >= NARROW else []
-        parts.append(f"{self.row['chars_per_second']:,.0f} characters/s")
+        parts.append(f"{row['chars_per_second']:,.0f} characters/s")
         return Text("   ".join(parts))
-
-    def _sample_lines(self, most: int) -> list[Text]:
-        lines = visible(self.sample).split("\n") if self.sample else []
-        return [Text(line) for line in lines[: max(0, min(SAMPLE_LINES, most))]]
 
 
 def live(view: View, console: Console, transient: bool) -> Live:
@@ -162,6 +159,11 @@ def sparkline(values: Sequence[float], width: int, ascii_only: bool = False) -> 
     return "".join(bars[round((mean - low) * scale)] for mean in means)
 
 
-def visible(text: str) -> str:
+def visible(text: str, ascii_only: bool = False) -> str:
     """A text whose control characters are shown, not obeyed by the terminal; line breaks stay."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+    def one(c: str) -> str:
+        c = c if c.isprintable() or c == "\n" else repr(c)[1:-1]
+        return ascii(c)[1:-1] if ascii_only and not c.isascii() else c
+
+    return "".join(map(one, text))
