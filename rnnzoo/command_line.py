@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import config_flags
 
 from rnnzoo import config as configs
 from rnnzoo.errors import UserError, did_you_mean, flat
@@ -24,6 +24,7 @@ from rnnzoo.modes import (
     Flag,
     flags_of,
 )
+from rnnzoo.types import ConfigDict
 
 _OVERRIDE = re.compile(r"-{1,2}(no)?config\.(?P<key>.*)", re.DOTALL)
 HELP = {"--help", "-help", "-h", "-?"}
@@ -249,7 +250,7 @@ def _set(config, word, key, text, wanted):
         raise configs.wrong_type(key, text, wanted) from e
 
 
-def literal(text: str):
+def literal(text: str) -> Any:
     """The Python literal that the text spells, or else the text."""
     try:
         return ast.literal_eval(text)

@@ -10,11 +10,11 @@ import os
 import pathlib
 import runpy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-from ml_collections import ConfigDict
+from typing import Any
 
 from rnnzoo import corpus, optimizers, train
 from rnnzoo.errors import UserError, did_you_mean, one_line
+from rnnzoo.types import ConfigDict
 
 # Sections whose keys are the cell's or the optimiser's own business.
 FREE = ("cell.options", "optimizer.options")
@@ -99,7 +99,7 @@ def get_config(saved: str | None = None) -> ConfigDict:
     return default_config() if saved is None else _of_json(saved)
 
 
-def load(source: str | os.PathLike) -> ConfigDict:
+def load(source: str | os.PathLike[str]) -> ConfigDict:
     """The config of a file: Python with a function `get_config`, or saved JSON.
 
     Args:
@@ -137,12 +137,12 @@ def _of_json(path: str) -> ConfigDict:
     return complete(found)
 
 
-def save(config: ConfigDict, path: str | os.PathLike) -> None:
+def save(config: ConfigDict, path: str | os.PathLike[str]) -> None:
     """Writes the config as JSON."""
     pathlib.Path(path).write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")
 
 
-def complete(given: Mapping | ConfigDict) -> ConfigDict:
+def complete(given: Mapping[str, Any] | ConfigDict) -> ConfigDict:
     """A config's values over the defaults, all keys and values checked.
 
     Raises:
@@ -163,7 +163,9 @@ def complete(given: Mapping | ConfigDict) -> ConfigDict:
     return config
 
 
-def flatten(config: Mapping | ConfigDict, prefix: str = "") -> Iterator[tuple[str, object]]:
+def flatten(
+    config: Mapping[str, Any] | ConfigDict, prefix: str = ""
+) -> Iterator[tuple[str, object]]:
     """All keys with dots between, each with its value."""
     for name, value in config.items():
         key = f"{prefix}{name}"
@@ -205,7 +207,7 @@ def _typed(key: str, value, default):
     return value
 
 
-def wrong_type(key: str, value, wanted: type) -> UserError:
+def wrong_type(key: str, value: object, wanted: type) -> UserError:
     """The error to raise for a value of the wrong type."""
     return UserError(f"config.{key} must be {_TYPES[wanted]}, not {value!r}")
 

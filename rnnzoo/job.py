@@ -4,12 +4,12 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
 from rnnzoo import distributed, optimizers, runs, tensorboard
 from rnnzoo.devices import cores, make_cpu_devices
 from rnnzoo.errors import UserError, about
 from rnnzoo.train import Trainer, source
+from rnnzoo.types import ConfigDict
 from rnnzoo.vocabulary import Vocabulary
 
 

@@ -44,6 +44,10 @@ class Log:
       events: what writes event files for TensorBoard, if anything does.
     """
 
+    folder: pathlib.Path
+    epochs: int
+    pieces: int
+
     def __init__(
         self,
         folder: pathlib.Path,

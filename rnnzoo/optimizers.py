@@ -1,7 +1,8 @@
 """Optimisers and learning-rate schedules: optax by name, with gradient clipping before."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import optax
@@ -33,7 +34,7 @@ def make(
     schedule: str = "constant",
     warmup: int = 0,
     clip_norm: float = 1.0,
-    options: Mapping | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> optax.GradientTransformation:
     """An optimiser behind gradient clipping.
 
@@ -86,7 +87,7 @@ def rate_schedule(
 
 
 # (learning rate, number of updates) -> schedule
-SCHEDULES = {
+SCHEDULES: dict[str, Callable[[float, int], optax.Schedule]] = {
     "constant": lambda rate, updates: optax.constant_schedule(rate),
     "linear": lambda rate, updates: optax.linear_schedule(rate, 0, updates),
     "cosine": optax.cosine_decay_schedule,

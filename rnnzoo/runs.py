@@ -19,11 +19,10 @@ import pathlib
 import re
 import tempfile
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from ml_collections import ConfigDict
 
 from rnnzoo import config as configs
 from rnnzoo import corpus, registry, sampler
@@ -35,6 +34,7 @@ from rnnzoo.log import CURVES
 from rnnzoo.metrics import GROWING
 from rnnzoo.model import LanguageModel, Params, language_model
 from rnnzoo.tensorboard import FOLDER as TENSORBOARD
+from rnnzoo.types import ConfigDict, Tree
 from rnnzoo.vocabulary import Vocabulary
 
 ROOT = pathlib.Path("runs")
@@ -168,7 +168,7 @@ def _try_out(model: LanguageModel, rows: int) -> None:
     jax.eval_shape(steps, params, jax.ShapeDtypeStruct((2, rows), jnp.int32))
 
 
-def check_memory(shapes) -> None:
+def check_memory(shapes: Tree) -> None:
     """Checks that what a training holds, a tree of shapes, has room in the machine's memory.
 
     Raises:
@@ -182,7 +182,7 @@ def check_memory(shapes) -> None:
         )
 
 
-def sample_options(config: ConfigDict) -> dict:
+def sample_options(config: ConfigDict) -> dict[str, Any]:
     """The section `sample` as arguments of `sampler.sample`.
 
     Raises:

@@ -21,7 +21,6 @@ from typing import NamedTuple
 import filelock
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 from rich.console import Console
 
 from rnnzoo import config as configs
@@ -35,6 +34,7 @@ from rnnzoo.runs import BEST, CHECKPOINTS, CONFIG, PROVENANCE, VOCABULARY
 from rnnzoo.signals import Stopped, hear_signals
 from rnnzoo.tensorboard import Events
 from rnnzoo.train import Epoch, TrainState
+from rnnzoo.types import ConfigDict
 
 LOCK = "lock"
 

@@ -11,9 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ml_collections import ConfigDict
-
 from rnnzoo.errors import UserError
+from rnnzoo.types import ConfigDict
 
 FOLDER = "tensorboard"  # within the run's
 SCALARS = {
@@ -54,6 +53,11 @@ class Events:
       first: the first epoch that will be written.
       learning_rate: the epoch -> the learning rate at its end, by the schedule.
     """
+
+    folder: pathlib.Path
+    config: ConfigDict
+    first: int
+    learning_rate: Callable[[int], float]
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ and updates its slice only (stage 1 of ZeRO, Rajbhandari et al. 2020).
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -51,7 +51,7 @@ class TrainState(NamedTuple):
 
 def loss_and_gradient(
     model: LanguageModel, state: TrainState, piece: batches.Piece, characters: jax.Array
-):
+) -> tuple[jax.Array, Params, Any]:
     """Loss, gradient and the next recurrent state, on one piece: [T, B] inputs, targets and weights.
 
     Runs on each device of the mesh axis `ROWS`, with that device's rows of state and piece; all of
@@ -244,6 +244,6 @@ def begin_epoch(model, batch_size, mesh, state: TrainState, seeds, number) -> Tr
     return state._replace(recurrent_state=h)
 
 
-def epoch_key(seed, number) -> jax.Array:
+def epoch_key(seed: Any, number: Any) -> jax.Array:
     """The random key of an epoch; 0 is for what comes before the first."""
     return jax.random.fold_in(jax.random.key(seed), number)

@@ -38,14 +38,21 @@ class View:
       note: a line below, or ''.
     """
 
+    title: str
+    epochs: int
+    done: float
+    losses: list[float]
+    row: dict[str, Any] | None
+    validation: tuple[tuple[float, int], tuple[float, int]] | None
+    sample: str
+    warnings: tuple[str, ...]
+    note: str
+
     def __init__(self, title: str, epochs: int):
         """A run of so many epochs, none of which is done."""
         self.title, self.epochs, self.done = title, epochs, 0.0
-        self.losses: list[float] = []
-        self.row: dict[str, Any] | None = None
-        self.validation: tuple[tuple[float, int], tuple[float, int]] | None = None
         self.sample, self.note = "", ""
-        self.warnings: tuple[str, ...] = ()
+        self.show([], [])
         self._begun: tuple[float, float] | None = None
 
     def at(self, done: float) -> None:

@@ -25,6 +25,11 @@ class Follower:
       last: its last row; None before the first.
     """
 
+    folder: pathlib.Path
+    epochs: int
+    view: View
+    last: Row | None
+
     def __init__(self, folder: pathlib.Path):
         """Reads the config, nothing else.
 

@@ -5,10 +5,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rnnzoo.types import Step
 from rnnzoo.unroll.unroll import unroll
 
 
-def bidirectional(forward, backward, input_sequence: Any, initial_states: tuple, **options):
+def bidirectional(
+    forward: Step,
+    backward: Step,
+    input_sequence: Any,
+    initial_states: tuple[Any, Any],
+    **options: Any,
+) -> tuple[Any, tuple[Any, Any]]:
     """Runs one core over time and another against it (Schuster and Paliwal 1997).
 
     Args:
