@@ -24,7 +24,7 @@ from rnnzoo.modes import (
     Flag,
     flags_of,
 )
-from rnnzoo.types import ConfigDict
+from rnnzoo.untyped import ConfigDict
 
 _OVERRIDE = re.compile(r"-{1,2}(no)?config\.(?P<key>.*)", re.DOTALL)
 HELP = {"--help", "-help", "-h", "-?"}
@@ -77,7 +77,7 @@ def parse(argv: list[str]) -> Arguments:
         raise UserError(flat(e)) from e
     mode = words.pop(0) if words and words[0] in MODES else own.mode  # `rnnzoo cells` will do
     _check_flags(own, mode, overrides)
-    values = {attribute: own[flag.name].value for attribute, flag in FLAGS.items()}
+    values: dict[str, Any] = {attribute: own[flag.name].value for attribute, flag in FLAGS.items()}
     values["cell_modules"] = tuple(values["cell_modules"])
     shell, runs = _take_words(mode, words, values["workdir"])
     values["workdir"] = runs[0] if runs else None
@@ -195,14 +195,14 @@ def _within(key: str, section: str) -> bool:
 def _take_overrides(words: list[str]) -> tuple[list[str], list[str]]:
     """The words that set config keys, all as --config.key=value, and the others."""
     overrides, others = [], []
-    words = collections.deque(words)
-    while words:
-        word = words.popleft()
+    left = collections.deque(words)
+    while left:
+        word = left.popleft()
         if not _OVERRIDE.match(word):
             others.append(word)
             continue
-        if "=" not in word and words and not words[0].startswith("-"):
-            word = f"{word}={words.popleft()}"
+        if "=" not in word and left and not left[0].startswith("-"):
+            word = f"{word}={left.popleft()}"
         overrides.append(word)
     return overrides, others
 
@@ -223,7 +223,7 @@ def override(config: ConfigDict, overrides: Sequence[str], only: str = "") -> Co
     config = configs.complete(config)
     defaults = dict(configs.flatten(config))
     for word in overrides:
-        key, equals, text = _OVERRIDE.match(word)["key"].partition("=")
+        key, equals, text = _OVERRIDE.sub(r"\g<key>", word).partition("=")
         section, _, name = key.rpartition(".")
         if not _within(key, only):
             raise UserError(f"config.{key} is the run's own: only config.{only}.* can be changed")

@@ -14,7 +14,7 @@ from typing import Any
 
 from rnnzoo import corpus, optimizers, train
 from rnnzoo.errors import UserError, did_you_mean, one_line
-from rnnzoo.types import ConfigDict
+from rnnzoo.untyped import ConfigDict
 
 # Sections whose keys are the cell's or the optimiser's own business.
 FREE = ("cell.options", "optimizer.options")
@@ -222,7 +222,7 @@ CHOICES: dict[str, Sequence[str]] = {
     "optimizer.schedule": sorted(optimizers.SCHEDULES),
 }
 # The least value that is allowed; sample.* is checked by the sampler, corpus.split by the corpus.
-_LEAST = {
+_LEAST: dict[str, int] = {
     "cpu_devices": 0,
     "seeds": 1,
     "cell.hidden_size": 1,
@@ -244,7 +244,7 @@ _LEAST = {
 }
 
 
-def _check_value(key: str, value) -> None:
+def _check_value(key: str, value: Any) -> None:
     if key in CHOICES and value not in CHOICES[key]:
         raise UserError(f"config.{key} cannot be {value!r}: {did_you_mean(value, CHOICES[key])}")
     if key in _LEAST and not _LEAST[key] <= value < math.inf:
@@ -253,5 +253,6 @@ def _check_value(key: str, value) -> None:
         raise UserError(f"config.{key} must be less than 2**32, not {value!r}")
     if key in _LEAST and key != "train.seed" and isinstance(value, int) and value >= 2**31:
         raise UserError(f"config.{key} must be less than 2**31, not {value!r}")
-    if key == "corpus.split" and not all(isinstance(f, int | float) for f in value):
+    numbers = isinstance(value, tuple) and all(isinstance(f, int | float) for f in value)
+    if key == "corpus.split" and not numbers:
         raise UserError(f"config.{key} must be three numbers, such as (0.9, 0.1, 0), not {value!r}")

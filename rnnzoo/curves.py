@@ -30,7 +30,8 @@ def draw_curves(rows: Sequence[dict[str, Any]], path: pathlib.Path) -> None:
         points = [r["epoch"] for r in validated], [r["validation_loss"] for r in validated]
         axes.plot(*points, color="C1", marker=".", label="validation")
     axes.set(xlabel="epoch", ylabel="loss (nats per character)")
-    bpc = axes.secondary_yaxis("right", functions=(bits_per_character, lambda b: b * math.log(2)))
+    to_bits: Any = (bits_per_character, lambda bits: bits * math.log(2))
+    bpc = axes.secondary_yaxis("right", functions=to_bits)
     bpc.set_ylabel("bits per character")
     axes.grid(alpha=0.3)
     axes.legend()

@@ -9,7 +9,7 @@ from rnnzoo import distributed, optimizers, runs, tensorboard
 from rnnzoo.devices import cores, make_cpu_devices
 from rnnzoo.errors import UserError, about
 from rnnzoo.train import Trainer, source
-from rnnzoo.types import ConfigDict
+from rnnzoo.untyped import ConfigDict
 from rnnzoo.vocabulary import Vocabulary
 
 
@@ -39,7 +39,7 @@ class Job(NamedTuple):
         o, pieces = self.config.optimizer, self.trainer.source.pieces
         updates = self.config.train.epochs * pieces
         rate = optimizers.rate_schedule(o.learning_rate, updates, o.schedule, o.warmup)
-        return float(rate(epoch * pieces))
+        return float(np.asarray(rate(epoch * pieces)))
 
 
 def prepare(config: ConfigDict) -> Job:

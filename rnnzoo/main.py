@@ -114,7 +114,7 @@ def watch(arguments: Arguments) -> None:
 
 def complete(arguments: Arguments) -> None:
     """Prints a shell's script for completion."""
-    print(completion.script(arguments.shell), end="")
+    print(completion.script(arguments.shell or ""), end="")
 
 
 def _print_json(found: Any) -> None:

@@ -111,9 +111,10 @@ class Flag(NamedTuple):
 
 def _flag(help: str, modes: tuple[str, ...], name: str = "", **options: Any) -> Any:
     """A field of `Arguments` that a flag sets."""
-    options = {"default": False if options.get("kind") is bool else None, **options}
-    metadata = {"name": name, "help": help, "modes": modes, **options}
-    return dataclasses.field(default=options["default"], metadata={"flag": metadata})
+    flag = Flag(name, help, modes, **options)
+    if flag.kind is bool:
+        flag = flag._replace(default=False)
+    return dataclasses.field(default=flag.default, metadata={"flag": flag})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,11 +196,8 @@ class Arguments:
 
 
 def _table() -> dict[str, Flag]:
-    found = {}
-    for field in dataclasses.fields(Arguments):
-        if options := field.metadata.get("flag"):
-            found[field.name] = Flag(**{**options, "name": options["name"] or field.name})
-    return found
+    flags = {f.name: f.metadata["flag"] for f in dataclasses.fields(Arguments) if f.metadata}
+    return {name: flag._replace(name=flag.name or name) for name, flag in flags.items()}
 
 
 FLAGS = _table()  # by the attribute of `Arguments`

@@ -34,7 +34,7 @@ from rnnzoo.log import CURVES
 from rnnzoo.metrics import GROWING
 from rnnzoo.model import LanguageModel, Params, language_model
 from rnnzoo.tensorboard import FOLDER as TENSORBOARD
-from rnnzoo.types import ConfigDict, Tree
+from rnnzoo.untyped import ConfigDict, Tree
 from rnnzoo.vocabulary import Vocabulary
 
 ROOT = pathlib.Path("runs")

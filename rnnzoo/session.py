@@ -34,7 +34,7 @@ from rnnzoo.runs import BEST, CHECKPOINTS, CONFIG, PROVENANCE, VOCABULARY
 from rnnzoo.signals import Stopped, hear_signals
 from rnnzoo.tensorboard import Events
 from rnnzoo.train import Epoch, TrainState
-from rnnzoo.types import ConfigDict
+from rnnzoo.untyped import ConfigDict
 
 LOCK = "lock"
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rnnzoo.errors import UserError
-from rnnzoo.types import ConfigDict
+from rnnzoo.untyped import ConfigDict
 
 FOLDER = "tensorboard"  # within the run's
 SCALARS = {
@@ -58,6 +58,7 @@ class Events:
     config: ConfigDict
     first: int
     learning_rate: Callable[[int], float]
+    _writer: Any = None
 
     def __init__(
         self,
@@ -69,7 +70,6 @@ class Events:
         """Writes nothing yet."""
         self.folder, self.config, self.first = folder / FOLDER, config, first
         self.learning_rate = learning_rate
-        self._writer: Any = None
 
     def row(self, row: dict[str, Any]) -> None:
         """Writes a row of metrics.jsonl."""
@@ -91,7 +91,7 @@ class Events:
 
     def close(self) -> None:
         """Ends the file, if there is one."""
-        if self._writer is not None:
+        if self._writer:
             self._writer.close()
 
     def _text(self, epoch: int, tag: str, text: str) -> None:
@@ -101,23 +101,26 @@ class Events:
         self._writer.flush()
 
     def _write(self, epoch: int, **event: Any) -> None:
-        from tensorboardX.proto.event_pb2 import Event
-
-        if self._writer is None:
+        if not self._writer:
             self._begin()
-        self._writer.write_event(Event(wall_time=time.time(), step=epoch, **event))
+        self._writer.write_event(_proto().Event(wall_time=time.time(), step=epoch, **event))
 
     def _begin(self) -> None:
         from tensorboardX.event_file_writer import EventsWriter
-        from tensorboardX.proto.event_pb2 import SessionLog
 
         self.folder.mkdir(exist_ok=True)
         # TensorBoard reads the files in the order of their names, which have whole seconds.
         suffix = f".{time.time_ns() % 10**9:09}"
         self._writer = EventsWriter(str(self.folder / "events"), suffix)
         if self.first > 1:
-            self._write(self.first, session_log=SessionLog(status=SessionLog.START))
+            log = _proto().SessionLog
+            self._write(self.first, session_log=log(status=log.START))
         self._text(self.first, "config", _block(json.dumps(self.config.to_dict(), indent=2)))
+
+
+def _proto() -> Any:
+    """TensorBoard's events; their classes are made as the module is imported."""
+    return importlib.import_module("tensorboardX.proto.event_pb2")
 
 
 def _block(text: str) -> str:

@@ -125,7 +125,7 @@ def watch(
                 break
             time.sleep(interval)
             new = follower.poll()
-    if quiet and not as_json:
+    if quiet and not as_json and follower.last:
         console.print(f"{folder}: {_line(follower.last, follower.epochs)}")
 
 

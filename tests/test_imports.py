@@ -9,7 +9,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "rnnzoo"
 
 # Each layer may import those before it (and its own package), nothing after it.
 LAYERS = [
-    {"errors", "loss", "host_memory", "cost", "cache", "signals", "modes"},
+    {"errors", "loss", "host_memory", "cost", "cache", "signals", "modes", "untyped"},
     {"metrics", "curves", "view", "tensorboard"},
     {"devices", "distributed"},
     {"registry", "vocabulary", "unroll"},

@@ -137,8 +137,8 @@ class NestedLSTM(LSTM):
         self.depth = depth
 
     def __call__(
-        self, x: jax.Array, state: tuple[jax.Array, jax.Array, jax.Array]
-    ) -> tuple[jax.Array, tuple[jax.Array, jax.Array, jax.Array]]:
+        self, x: jax.Array, state: tuple[jax.Array, ...]
+    ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
         """One step: x of shape [..., D] and (h, c, ...), each [..., H], to h and the new tuple."""
 
         def lstm(level, x, h, memories):
@@ -155,7 +155,7 @@ class NestedLSTM(LSTM):
         h, memories = lstm(1, x, h, memories)
         return h, (h, *memories)
 
-    def initial_state(self, batch_size: int | None) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def initial_state(self, batch_size: int | None) -> tuple[jax.Array, ...]:
         """1 + depth zeros, each of shape [batch_size, H], or [H] for a `batch_size` of None."""
         zeros = Cell.initial_state(self, batch_size)
         return (zeros,) * (1 + self.depth)

@@ -44,7 +44,7 @@ class ShortConvolution(hk.Module):
         padded = jnp.concatenate([jnp.stack(last), xs]) if last else xs
         return self._weighted_sum([padded[j : j + T] for j in range(self.width)]), tuple(padded[T:])
 
-    def _weighted_sum(self, window):
+    def _weighted_sum(self, window: Sequence[jax.Array]) -> Any:
         shape, dtype = window[-1].shape[-1:], window[-1].dtype
         init = hk.initializers.RandomUniform(-(self.width**-0.5), self.width**-0.5)  # torch's
         w = hk.get_parameter("w", (self.width, *shape), dtype, init)

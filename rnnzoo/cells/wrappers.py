@@ -20,6 +20,8 @@ from rnnzoo.registry import make, register
 class Wrapper(hk.RNNCore):
     """A core around another; a subclass overrides what it changes."""
 
+    core: Any  # an hk.RNNCore, perhaps with `parallel`
+
     def __init__(self, core: hk.RNNCore, name: str | None = None):
         """Wraps `core`; `name` is Haiku's module name."""
         super().__init__(name=name)

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnzoo.types import Tree
 from rnnzoo.unroll import unroll
+from rnnzoo.untyped import Tree
 
 # One step, written from a paper by somebody else: (flat parameters, x, state) -> (output, next state).
 Reference = Callable[[dict[str, jax.Array], jax.Array, Any], tuple[Any, Any]]

@@ -5,8 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.types import Step
 from rnnzoo.unroll.unroll import unroll
+from rnnzoo.untyped import Step
 
 
 def bidirectional(

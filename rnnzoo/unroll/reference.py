@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.types import Step
+from rnnzoo.untyped import Step
 
 
 def python_loop(step: Step, inputs: Any, state: Any, reverse: bool = False) -> tuple[Any, Any]:

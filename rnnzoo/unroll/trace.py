@@ -11,8 +11,8 @@ import jax
 from jax.extend.core import JaxprEqn, Literal, Var
 from jax.extend.core import primitives as P
 
-if TYPE_CHECKING:
-    Atom = Var | Literal[Any, Any]
+if TYPE_CHECKING:  # JAX leaves a literal's type open
+    Atom = Any
 else:
     Atom = Var | Literal
 

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from rnnzoo.errors import UserError, did_you_mean
-from rnnzoo.types import Step
 from rnnzoo.unroll import chunked, deferred, reference
 from rnnzoo.unroll.trace import CannotTrace
+from rnnzoo.untyped import Step
 
 STRATEGIES: dict[str, Callable[..., tuple[Any, Any]]] = {
     "plain": hk.dynamic_unroll,
