@@ -20,6 +20,7 @@ from rnnzoo.loss import bits_per_character
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.-=+*#@"
 REFRESHES = 4  # a second
 WARNINGS_SHOWN, SAMPLE_LINES = 3, 6
+MARGIN = 11  # columns of the border and of what a line is called
 NARROW = 60  # columns, below which there is less to see
 
 
@@ -102,15 +103,16 @@ class View:
         if self.row is not None:
             body.add_row("loss", self._loss(width, plain))
             body.add_row("bpc", self._bits(self.row, width))
-        most = min(SAMPLE_LINES, console.height - 8 - len(self.warnings))
-        lines = visible(self.sample, plain).split("\n") if self.sample else []
-        for i, text in enumerate(lines[: max(0, most)]):
-            body.add_row("" if i else "sample", Text(text))
+        most = max(0, min(SAMPLE_LINES, console.height - 8 - len(self.warnings)))
+        sample = Text(visible(self.sample.rstrip(), plain))
+        lines = sample.wrap(console, max(1, width - MARGIN), overflow="fold") if sample else []
+        for i, text in enumerate(lines[:most]):
+            body.add_row("" if i else "sample", text)
         for warning in self.warnings:
             body.add_row(Text("!", "bold yellow"), Text(visible(warning, plain), "yellow"))
         if self.note:
             body.add_row("", Text(self.note, "dim"))
-        box, title = ASCII if plain else ROUNDED, Text(visible(self.title, plain), "bold")
+        box, title = ASCII if plain else ROUNDED, Text(visible(self.title, plain), "not dim bold")
         yield Panel(body, title=title, title_align="left", box=box, border_style="dim", width=width)
 
     def _bar(self, width: int) -> Table:
@@ -126,7 +128,7 @@ class View:
 
     def _loss(self, width: int, ascii_only: bool) -> Text:
         number = f"{self.losses[-1]:.3f} nats "
-        bars = sparkline(self.losses, max(1, width - 13 - len(number)), ascii_only)
+        bars = sparkline(self.losses, max(1, width - MARGIN - len(number)), ascii_only)
         return Text.assemble((number, "bold"), (bars, "cyan"))
 
     def _bits(self, row: dict[str, Any], width: int) -> Text:
