@@ -16,7 +16,7 @@ MOST_BYTES = 2**30  # of compiled functions, some hundred kilobytes for each con
 WORTH_KEEPING = 0.3  # seconds of compilation
 
 
-def folder(given: str | os.PathLike | None = None) -> pathlib.Path:
+def folder(given: str | os.PathLike[str] | None = None) -> pathlib.Path:
     """The cache folder: the given one, or RNNZOO_CACHE, or the user's own."""
     found = given or os.environ.get(VARIABLE) or pooch.os_cache("rnnzoo")
     return pathlib.Path(found).expanduser().absolute()

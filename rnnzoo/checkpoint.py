@@ -25,7 +25,7 @@ import pathlib
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import jax
 import numpy as np
@@ -58,7 +58,7 @@ class Saved(NamedTuple):
     """
 
     path: pathlib.Path
-    notes: dict
+    notes: dict[str, Any]
 
     def restore(self, name: str, wanted: Any) -> Any:
         """Reads one tree.
@@ -90,19 +90,25 @@ class Series:
       warn: told, in a line, of each checkpoint that is skipped since it is damaged.
     """
 
-    def __init__(self, folder: str | os.PathLike, keep: int, warn: Callable[[str], None] = print):
+    folder: pathlib.Path
+    keep: int
+    warn: Callable[[str], None]
+
+    def __init__(
+        self, folder: str | os.PathLike[str], keep: int, warn: Callable[[str], None] = print
+    ):
         """Nothing is read or written yet."""
         self.folder, self.keep, self.warn = pathlib.Path(folder), keep, warn
         self._writer = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
         self._writing: concurrent.futures.Future | None = None
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         """Clears away what a process that died left unfinished."""
         for path in self.folder.glob(f"*{UNFINISHED}"):
             shutil.rmtree(path, ignore_errors=True)
         return self
 
-    def __exit__(self, kind, error, traceback):
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """Waits for the last checkpoint, but not to hide another error."""
         try:
             self.wait()

@@ -1,128 +1,74 @@
-"""The command line: flags, overrides of single config keys, and the help text."""
+"""The command line: reading it, overrides of single config keys, and the help text."""
 
 import ast
 import collections
 import re
-from typing import NamedTuple
+import textwrap
+from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import config_flags
 
 from rnnzoo import config as configs
 from rnnzoo.errors import UserError, did_you_mean, flat
+from rnnzoo.modes import (
+    ENVIRONMENT,
+    EXIT_CODES,
+    FLAGS,
+    MODES,
+    RUN,
+    SHELL,
+    SHELLS,
+    Arguments,
+    Flag,
+    flags_of,
+)
+from rnnzoo.untyped import ConfigDict
 
-HELP = """\
-Trains a recurrent network to write, character by character, and lets it.
-
-  python -m rnnzoo.main                                   train on Python's own help texts
-  python -m rnnzoo.main --config=configs/santa.py         train by a config file
-  python -m rnnzoo.main --config.cell.name=lstm --config.corpus.path=my.txt
-  python -m rnnzoo.main --mode=sample --workdir=runs/santa-elman --config.sample.prompt=Santa
-  python -m rnnzoo.main --mode=evaluate --workdir=runs/santa-elman
-  python -m rnnzoo.main --mode=reproduce --run=runs/santa-elman         train again and compare
-  python -m rnnzoo.main --mode=cells                                    list every cell
-
-Flags:
-"""
-
-MODES = ("train", "sample", "evaluate", "cells", "reproduce")
-READERS = ("sample", "evaluate", "reproduce")  # of runs, which may be named without --workdir
-PARTS = ("train", "validation", "test")
 _OVERRIDE = re.compile(r"-{1,2}(no)?config\.(?P<key>.*)", re.DOTALL)
+HELP = {"--help", "-help", "-h", "-?"}
 
 
-class Arguments(NamedTuple):
-    """What the command line said.
-
-    Attributes:
-      mode: one of `MODES`.
-      workdir: the run's folder, or None.
-      config: the config file, or None.
-      overrides: the arguments that set single config keys, as they were written.
-      cell_modules: modules that register cells.
-      split: the part of the text to evaluate, or None.
-      fork: whether to go on from the run in `workdir` with a changed config, beside it.
-      coordinator: host:port of process 0, of several that train together; or None.
-      processes: how many these are, or None.
-      process: which of them this is, or None.
-      distributed: whether JAX finds out these three.
-    """
-
-    mode: str
-    workdir: str | None
-    config: str | None
-    overrides: list[str]
-    cell_modules: list[str]
-    split: str | None
-    fork: bool
-    coordinator: str | None = None
-    processes: int | None = None
-    process: int | None = None
-    distributed: bool = False
+def _define(own: flags.FlagValues, flag: Flag) -> None:
+    define: dict[str, Any] = {"flag_values": own, "required": False}
+    if flag.kind is bool:
+        flags.DEFINE_bool(flag.name, flag.default, flag.help, flag_values=own)
+    elif flag.choices:
+        flags.DEFINE_enum(flag.name, flag.default, flag.choices, flag.help, **define)
+    elif flag.many:
+        flags.DEFINE_multi_string(flag.name, list(flag.default), flag.help, **define)
+    elif flag.kind is str:
+        flags.DEFINE_string(flag.name, flag.default, flag.help, **define)
+    else:
+        number = {int: flags.DEFINE_integer, float: flags.DEFINE_float}[flag.kind]
+        number(flag.name, flag.default, flag.help, lower_bound=flag.least, **define)
+    if flag.alias:
+        flags.DEFINE_alias(flag.alias, flag.name, flag_values=own)
 
 
 def _flags() -> flags.FlagValues:
     """A fresh set, so that two parses know nothing of each other."""
     own = flags.FlagValues()
     own.set_gnu_getopt()
-    define = {"flag_values": own, "required": False}
-    flags.DEFINE_string(
-        "config", None, "A config file (.py, or a run's config.json); default: the quickstart.",
-        **define,
-    )  # fmt: skip
-    flags.DEFINE_enum("mode", "train", MODES, "What to do.", **define)
-    flags.DEFINE_string(
-        "workdir",
-        None,
-        "The run's folder, new or to go on with; a new run gets runs/<corpus>-<cell>.",
-        **define,
-    )
-    flags.DEFINE_alias("run", "workdir", flag_values=own)
-    flags.DEFINE_multi_string(
-        "cell_module", [], "A Python module that registers cells; may be repeated.", **define
-    )
-    flags.DEFINE_enum(
-        "split", None, PARTS, "What to evaluate; default: all that training did not see.", **define
-    )
-    flags.DEFINE_bool(
-        "fork", False, "Go on from the run in --workdir with a changed config, in a new folder.",
-        flag_values=own,
-    )  # fmt: skip
-    flags.DEFINE_string(
-        "coordinator", None, "Of several processes that train one model: host:port of process 0.",
-        **define,
-    )  # fmt: skip
-    flags.DEFINE_integer("processes", None, "How many these are.", lower_bound=1, **define)
-    flags.DEFINE_integer("process", None, "Which of them this is, from 0.", lower_bound=0, **define)
-    flags.DEFINE_bool(
-        "distributed", False, "As these three, on SLURM, Kubernetes and TPU pods: JAX finds them out.",
-        flag_values=own,
-    )  # fmt: skip
+    flags.DEFINE_enum("mode", "train", list(MODES), "What to do.", flag_values=own, required=False)
+    for flag in FLAGS.values():
+        _define(own, flag)
     return own
-
-
-def help_text() -> str:
-    """What --help prints."""
-    own = _flags()
-    # absl adds a line of its own to the help of a flag that may be repeated
-    lines = [f"  --{name:13}{own[name].help.splitlines()[0].rstrip(';')}" for name in sorted(own)]
-    keys = [f"  --config.{key}={value!r}" for key, value in configs.flatten(configs.get_config())]
-    free = [f"  --config.{section}.<option>=<value>" for section in configs.FREE]
-    title = "\n\nConfig keys with their defaults (rnnzoo/config.py says what each one means):\n"
-    return HELP + "\n".join(lines) + title + "\n".join(keys + free)
 
 
 def parse(argv: list[str]) -> Arguments:
     """Reads the command line, the program's name first. Flags of absl itself take effect.
 
     Raises:
-      UserError: a flag does not exist, with the nearest, or has a wrong value.
+      UserError: a flag does not exist, with the nearest, has a wrong value, or is none of the mode's.
     """
     own = _flags()
     overrides, others = _take_overrides(argv[1:])
     try:
         rest = own([argv[0], *others], known_only=True)[1:]
-        words = flags.FLAGS([argv[0], "--verbosity=-3", *rest])[1:]  # orbax would print tracebacks
+        quieter = [] if own.verbose else ["--verbosity=-3"]  # orbax would print tracebacks
+        words = flags.FLAGS([argv[0], *quieter, *rest])[1:]
     except flags.UnrecognizedFlagError as e:
         known = [f"--{name}" for name in own]
         flag = f"--{e.flagname}"
@@ -130,41 +76,138 @@ def parse(argv: list[str]) -> Arguments:
     except flags.Error as e:
         raise UserError(flat(e)) from e
     mode = words.pop(0) if words and words[0] in MODES else own.mode  # `rnnzoo cells` will do
-    folders = [own.workdir] if own.workdir is not None else []
-    if mode in READERS:  # `rnnzoo evaluate runs/santa-elman` will do
-        folders, words = folders + words, []
-    for flag, paths in {"config": [own.config], "workdir": folders}.items():
-        if "" in paths:
-            raise UserError(f"--{flag} is empty: give a path, or leave it out")
-    if words:
-        raise UserError(f"argument {words[0]!r} belongs to no flag: write --name=value")
-    together = own.coordinator, own.processes, own.process, own.distributed
-    if mode != "train" and any(x not in (None, False) for x in together):
-        raise UserError(f"several processes can train together, not {mode}: leave out their flags")
-    if len(folders) > 1:
+    _check_flags(own, mode, overrides)
+    values: dict[str, Any] = {attribute: own[flag.name].value for attribute, flag in FLAGS.items()}
+    values["cell_modules"] = tuple(values["cell_modules"])
+    shell, runs = _take_words(mode, words, values["workdir"])
+    values["workdir"] = runs[0] if runs else None
+    if values["config"] == "":
+        raise UserError("--config is empty: give a path, or leave it out")
+    if own.quiet and own.verbose:
+        raise UserError("--quiet and --verbose exclude each other: leave one out")
+    return Arguments(mode=mode, runs=runs, shell=shell, overrides=tuple(overrides), **values)
+
+
+def _check_flags(own: flags.FlagValues, mode: str, overrides: list[str]) -> None:
+    """Refuses what belongs to other modes."""
+    for flag in FLAGS.values():
+        given = [name for name in (flag.name, flag.alias) if name and own[name].present]
+        if given and mode not in flag.modes:
+            others = " and ".join(flag.modes)
+            raise UserError(f"{mode} takes no --{given[0]}: it is a flag of {others}")
+    if overrides and MODES[mode].section is None:
+        key = overrides[0].partition("=")[0].lstrip("-")
+        raise UserError(f"{mode} takes no config, and {key} is set: leave it out")
+
+
+def _take_words(
+    mode: str, words: list[str], workdir: str | None
+) -> tuple[str | None, tuple[str, ...]]:
+    """The shell and the runs that are named: `rnnzoo evaluate runs/santa-elman` will do."""
+    kind, folders = MODES[mode].words, [] if workdir is None else [workdir]
+    if kind == SHELL:
+        if len(words) != 1 or words[0] not in SHELLS:
+            raise UserError(f"for which shell? {mode} {'|'.join(SHELLS)}")
+        return words[0], ()
+    if words and not kind:
+        near = f"is no mode ({did_you_mean(words[0], MODES)})"
+        raise UserError(f"argument {words[0]!r} belongs to no flag and {near}: write --name=value")
+    folders += words
+    if "" in folders:
+        raise UserError("--workdir is empty: give a path, or leave it out")
+    if kind == RUN and len(folders) > 1:
         raise UserError(f"{mode} reads one run, and {len(folders)} are named: {', '.join(folders)}")
-    workdir = folders[0] if folders else None
-    return Arguments(
-        mode, workdir, own.config, overrides, own.cell_module, own.split, own.fork, *together
+    return None, tuple(folders)
+
+
+def help_text(mode: str | None = None) -> str:
+    """What --help prints: of a mode, or all modes in a line each."""
+    return _overview() if mode is None else _of_mode(mode)
+
+
+def mode_of(words: Sequence[str]) -> str | None:
+    """The mode that a command line names, as a word or a flag; None if it names none."""
+    return next((name for word in words if (name := word.removeprefix("--mode=")) in MODES), None)
+
+
+def _overview() -> str:
+    modes = [(f"rnnzoo {name}", mode.summary) for name, mode in MODES.items()]
+    certify = ("python -m rnnzoo.certify", "prints the certificate of a cell")
+    codes = [(str(code), meaning) for code, meaning in EXIT_CODES.items()]
+    return "\n".join(
+        [
+            "Trains a recurrent network to write, character by character, and lets it.",
+            "",
+            *_columns([*modes, certify]),
+            "",
+            "Each of them says with --help what it takes. Without a mode it is train, and",
+            "python -m rnnzoo.main --mode=MODE is the same as rnnzoo MODE.",
+            "\nFor example:",
+            *(line for name in MODES for line in _examples(name)[:1]),
+            "\nExit codes:",
+            *_columns(codes),
+            "\nEnvironment variables:",
+            *_columns(list(ENVIRONMENT.items())),
+        ]
     )
+
+
+def _examples(mode: str) -> list[str]:
+    return [f"  rnnzoo {mode} {words}".rstrip() for words in MODES[mode].examples]
+
+
+def _of_mode(name: str) -> str:
+    mode = MODES[name]
+    words = f" [{mode.words}]" if mode.words else ""
+    lines = [f"rnnzoo {name}{words} [FLAGS]: {mode.summary}.", ""]
+    lines += _examples(name)
+    named = {flag.usage: flag.help for flag in flags_of(name)}
+    aliases = [f"--{f.alias} is --{f.name}." for f in flags_of(name) if f.alias]
+    lines += ["\nFlags:", *_columns(list(named.items())), *(f"  {a}" for a in aliases)]
+    if mode.section is not None:
+        lines += ["\nConfig keys with their defaults (rnnzoo/config.py says what each one means):"]
+        lines += [f"  --config.{key}={value!r}" for key, value in keys_of(name)]
+        free = [section for section in configs.FREE if section.startswith(mode.section)]
+        lines += [f"  --config.{section}.<option>=<value>" for section in free]
+    return "\n".join(lines)
+
+
+def _columns(rows: list[tuple[str, str]]) -> list[str]:
+    width = max(len(first) for first, _ in rows)
+    indent = " " * (width + 4)
+    return [
+        textwrap.fill(f"  {first:{width}}  {second}", 99, subsequent_indent=indent)
+        for first, second in rows
+    ]
+
+
+def keys_of(mode: str) -> list[tuple[str, object]]:
+    """The config keys that a mode can set, with their defaults."""
+    section = MODES[mode].section
+    keys = configs.flatten(configs.get_config())
+    return [] if section is None else [(k, v) for k, v in keys if _within(k, section)]
+
+
+def _within(key: str, section: str) -> bool:
+    return not section or key.startswith(f"{section}.")
 
 
 def _take_overrides(words: list[str]) -> tuple[list[str], list[str]]:
     """The words that set config keys, all as --config.key=value, and the others."""
     overrides, others = [], []
-    words = collections.deque(words)
-    while words:
-        word = words.popleft()
+    left = collections.deque(words)
+    while left:
+        word = left.popleft()
         if not _OVERRIDE.match(word):
             others.append(word)
             continue
-        if "=" not in word and words and not words[0].startswith("-"):
-            word = f"{word}={words.popleft()}"
+        if "=" not in word and left and not left[0].startswith("-"):
+            word = f"{word}={left.popleft()}"
         overrides.append(word)
     return overrides, others
 
 
-def override(config: ConfigDict, overrides: list[str], only: str = "") -> ConfigDict:
+def override(config: ConfigDict, overrides: Sequence[str], only: str = "") -> ConfigDict:
     """The config with single keys set, by ml_collections; checked anew.
 
     Args:
@@ -180,9 +223,9 @@ def override(config: ConfigDict, overrides: list[str], only: str = "") -> Config
     config = configs.complete(config)
     defaults = dict(configs.flatten(config))
     for word in overrides:
-        key, equals, text = _OVERRIDE.match(word)["key"].partition("=")
+        key, equals, text = _OVERRIDE.sub(r"\g<key>", word).partition("=")
         section, _, name = key.rpartition(".")
-        if not key.startswith(only):
+        if not _within(key, only):
             raise UserError(f"config.{key} is the run's own: only config.{only}.* can be changed")
         if section not in configs.FREE:
             configs.check_key(key, defaults)
@@ -207,7 +250,7 @@ def _set(config, word, key, text, wanted):
         raise configs.wrong_type(key, text, wanted) from e
 
 
-def literal(text: str):
+def literal(text: str) -> Any:
     """The Python literal that the text spells, or else the text."""
     try:
         return ast.literal_eval(text)

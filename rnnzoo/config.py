@@ -9,16 +9,16 @@ import math
 import os
 import pathlib
 import runpy
-from collections.abc import Iterable, Iterator, Mapping
-
-from ml_collections import ConfigDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from rnnzoo import corpus, optimizers, train
 from rnnzoo.errors import UserError, did_you_mean, one_line
+from rnnzoo.untyped import ConfigDict
 
 # Sections whose keys are the cell's or the optimiser's own business.
 FREE = ("cell.options", "optimizer.options")
-SECTIONS = ("cell", "model", "corpus", "train", "optimizer", "sample", *FREE)
+SECTIONS = ("cell", "model", "corpus", "train", "optimizer", "sample", "log", *FREE)
 
 
 def default_config() -> ConfigDict:
@@ -68,9 +68,6 @@ def default_config() -> ConfigDict:
         "stop"  # at a loss or gradient of NaN or infinity; or 'skip' the piece
     )
 
-    config.log = ConfigDict()
-    config.log.inside = True  # look at gates and units whenever a line is logged
-
     config.optimizer = ConfigDict()
     config.optimizer.name = "adam"  # any of optax that takes a learning rate
     config.optimizer.learning_rate = 4e-3
@@ -87,6 +84,10 @@ def default_config() -> ConfigDict:
     config.sample.top_p = 1.0  # draw from the fewest that have this probability; 1 is all
     config.sample.count = 1  # number of texts
     config.sample.seed = 0
+
+    config.log = ConfigDict()
+    config.log.inside = True  # look at gates and units whenever a line is logged
+    config.log.tensorboard = False  # event files in the run's folder; needs rnnzoo[tensorboard]
     return config
 
 
@@ -99,7 +100,7 @@ def get_config(saved: str | None = None) -> ConfigDict:
     return default_config() if saved is None else _of_json(saved)
 
 
-def load(source: str | os.PathLike) -> ConfigDict:
+def load(source: str | os.PathLike[str]) -> ConfigDict:
     """The config of a file: Python with a function `get_config`, or saved JSON.
 
     Args:
@@ -137,12 +138,12 @@ def _of_json(path: str) -> ConfigDict:
     return complete(found)
 
 
-def save(config: ConfigDict, path: str | os.PathLike) -> None:
+def save(config: ConfigDict, path: str | os.PathLike[str]) -> None:
     """Writes the config as JSON."""
     pathlib.Path(path).write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")
 
 
-def complete(given: Mapping | ConfigDict) -> ConfigDict:
+def complete(given: Mapping[str, Any] | ConfigDict) -> ConfigDict:
     """A config's values over the defaults, all keys and values checked.
 
     Raises:
@@ -163,7 +164,9 @@ def complete(given: Mapping | ConfigDict) -> ConfigDict:
     return config
 
 
-def flatten(config: Mapping | ConfigDict, prefix: str = "") -> Iterator[tuple[str, object]]:
+def flatten(
+    config: Mapping[str, Any] | ConfigDict, prefix: str = ""
+) -> Iterator[tuple[str, object]]:
     """All keys with dots between, each with its value."""
     for name, value in config.items():
         key = f"{prefix}{name}"
@@ -205,12 +208,13 @@ def _typed(key: str, value, default):
     return value
 
 
-def wrong_type(key: str, value, wanted: type) -> UserError:
+def wrong_type(key: str, value: object, wanted: type) -> UserError:
     """The error to raise for a value of the wrong type."""
     return UserError(f"config.{key} must be {_TYPES[wanted]}, not {value!r}")
 
 
-_CHOICES = {
+# The values that a key may have, if they are few.
+CHOICES: dict[str, Sequence[str]] = {
     "corpus.unit": corpus.UNITS,
     "model.precision": ("full", "bfloat16"),
     "train.sampling": train.SAMPLINGS,
@@ -219,7 +223,7 @@ _CHOICES = {
     "optimizer.schedule": sorted(optimizers.SCHEDULES),
 }
 # The least value that is allowed; sample.* is checked by the sampler, corpus.split by the corpus.
-_LEAST = {
+_LEAST: dict[str, int] = {
     "cpu_devices": 0,
     "seeds": 1,
     "cell.hidden_size": 1,
@@ -241,14 +245,15 @@ _LEAST = {
 }
 
 
-def _check_value(key: str, value) -> None:
-    if key in _CHOICES and value not in _CHOICES[key]:
-        raise UserError(f"config.{key} cannot be {value!r}: {did_you_mean(value, _CHOICES[key])}")
+def _check_value(key: str, value: Any) -> None:
+    if key in CHOICES and value not in CHOICES[key]:
+        raise UserError(f"config.{key} cannot be {value!r}: {did_you_mean(value, CHOICES[key])}")
     if key in _LEAST and not _LEAST[key] <= value < math.inf:
         raise UserError(f"config.{key} must be at least {_LEAST[key]}, not {value!r}")
     if key == "train.seed" and value >= 2**32:
         raise UserError(f"config.{key} must be less than 2**32, not {value!r}")
     if key in _LEAST and key != "train.seed" and isinstance(value, int) and value >= 2**31:
         raise UserError(f"config.{key} must be less than 2**31, not {value!r}")
-    if key == "corpus.split" and not all(isinstance(f, int | float) for f in value):
+    numbers = isinstance(value, tuple) and all(isinstance(f, int | float) for f in value)
+    if key == "corpus.split" and not numbers:
         raise UserError(f"config.{key} must be three numbers, such as (0.9, 0.1, 0), not {value!r}")

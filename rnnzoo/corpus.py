@@ -95,9 +95,9 @@ def names() -> list[str]:
 
 def load(
     name: str | None = None,
-    path: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     unit: str = "characters",
-    cache_dir: str | os.PathLike | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
 ) -> Corpus:
     r"""Reads a corpus by its name or from files.
 
@@ -138,13 +138,15 @@ def load(
     return Corpus(name, found.sha256, found.vocabulary, found.ids, found.first)
 
 
-def _files(path: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str | os.PathLike]:
+def _files(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+) -> list[str | os.PathLike[str]]:
     if isinstance(path, str):
         return [part.strip() for part in path.split(",")]
     return [path] if isinstance(path, os.PathLike) else list(path)
 
 
-def _file(path: str | os.PathLike) -> bytes | pathlib.Path:
+def _file(path: str | os.PathLike[str]) -> bytes | pathlib.Path:
     """The file, or the bytes of standard input, which can be read only once."""
     if path == "-":
         if sys.stdin is None:

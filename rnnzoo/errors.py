@@ -2,11 +2,18 @@
 
 import contextlib
 import difflib
+import logging
+import os
 import pathlib
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import NoReturn
+
+import jax
+
+LOGGER = logging.getLogger("rnnzoo")  # at the level DEBUG it has the tracebacks of all errors
 
 
 class UserError(ValueError):
@@ -27,7 +34,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 @contextlib.contextmanager
-def about(what: str):
+def about(what: str) -> Iterator[None]:
     """Says in a UserError what it is about."""
     try:
         yield
@@ -47,7 +54,7 @@ def one_line(error: BaseException, most: int = 300) -> str:
 
 
 @contextlib.contextmanager
-def blaming(what: str):
+def blaming(what: str) -> Iterator[None]:
     """Turns whatever is raised into a UserError: "what fails: ValueError: ... (my_cells.py, line 7)"."""
     try:
         yield
@@ -65,22 +72,43 @@ def _place(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def one_line_errors():
-    """Ends a program with one line and a code: 2 for a mistake, 130 for Ctrl-C, 143 for SIGTERM."""
+def one_line_errors() -> Iterator[None]:
+    """Ends a program with one line and a code: 2 for a mistake, 130 for Ctrl-C, 143 for SIGTERM.
+
+    It ends without a line, with the code 141, where the reader of its output has gone.
+    """
     try:
         yield
     except UserError as e:
-        print(f"rnnzoo: {e}", file=sys.stderr)
-        sys.exit(2)
+        _end(str(e), 2)
     except KeyboardInterrupt as e:
-        print(f"rnnzoo: {e or 'stopped'}", file=sys.stderr)
-        sys.exit(getattr(e, "code", 130))
+        _end(str(e) or "stopped", getattr(e, "code", 130))
+    except BrokenPipeError:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # Python flushes it at its end
+        sys.exit(141)
     except Exception as e:
         if not isinstance(e, MemoryError) and "RESOURCE_EXHAUSTED" not in str(e):  # XLA's
             raise
-        print(
-            f"rnnzoo: the memory does not suffice ({one_line(e)}): lower cell.hidden_size, "
-            "cell.layers, train.batch_size, train.truncation or sample.count",
-            file=sys.stderr,
+        _end(
+            f"the memory does not suffice ({one_line(e)}): lower cell.hidden_size, cell.layers, "
+            "train.batch_size, train.truncation or sample.count",
+            2,
         )
-        sys.exit(2)
+
+
+def say_more() -> None:
+    """What --verbose adds, on standard error: the tracebacks of errors, and what JAX compiles."""
+    jax.config.update("jax_log_compiles", True)
+    LOGGER.setLevel(logging.DEBUG)
+    if not LOGGER.handlers:
+        LOGGER.addHandler(logging.StreamHandler())
+        LOGGER.propagate = False
+
+
+def _end(line: str, code: int) -> NoReturn:
+    """Ends the program while an error is handled."""
+    LOGGER.debug("what led to the line below:", exc_info=True)
+    print(f"rnnzoo: {line}", file=sys.stderr)
+    sys.exit(code)

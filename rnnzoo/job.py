@@ -4,13 +4,13 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
-from rnnzoo import optimizers, runs
+from rnnzoo import distributed, optimizers, runs, tensorboard
 from rnnzoo.devices import cores, make_cpu_devices
 from rnnzoo.errors import UserError, about
 from rnnzoo.instruments.observe import CHARACTERS
 from rnnzoo.train import Trainer, source
+from rnnzoo.untyped import ConfigDict
 from rnnzoo.vocabulary import Vocabulary
 
 
@@ -37,6 +37,13 @@ class Job(NamedTuple):
     checksum: str
     drawing: dict[str, Any]
 
+    def learning_rate(self, epoch: int) -> float:
+        """The learning rate at the end of an epoch, by the schedule."""
+        o, pieces = self.config.optimizer, self.trainer.source.pieces
+        updates = self.config.train.epochs * pieces
+        rate = optimizers.rate_schedule(o.learning_rate, updates, o.schedule, o.warmup)
+        return float(np.asarray(rate(epoch * pieces)))
+
 
 def prepare(config: ConfigDict) -> Job:
     """Reads the text and makes the trainer; nothing is written.
@@ -44,6 +51,8 @@ def prepare(config: ConfigDict) -> Job:
     Raises:
       UserError: a mistake in the config.
     """
+    if config.log.tensorboard and distributed.is_writer():
+        tensorboard.check_installed()
     _make_devices(config.cpu_devices)
     drawing = runs.sample_options(config)
     whole, split = runs.read_text(config)

@@ -1,34 +1,50 @@
 """The command line's entry point: `python -m rnnzoo.main`, or `rnnzoo`."""
 
+import json
 import shlex
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from absl import app
+from rich.console import Console
 
-from rnnzoo import command_line, distributed, registry, runs, sampler, session
+from rnnzoo import command_line, completion, distributed, log, registry, runs, sampler, session
 from rnnzoo import config as configs
+from rnnzoo import report as reports
 from rnnzoo import reproduce as reproduction
+from rnnzoo import watch as watching
 from rnnzoo.cache import keep_compiled_functions
-from rnnzoo.command_line import Arguments
 from rnnzoo.devices import make_cpu_devices
-from rnnzoo.errors import one_line_errors
+from rnnzoo.errors import one_line_errors, say_more
 from rnnzoo.host_memory import keep_freed_memory
 from rnnzoo.loss import bits_per_character
+from rnnzoo.modes import Arguments
 
 
 def train(arguments: Arguments) -> None:
     """Trains by the config and says how to go on."""
     config = configs.load(arguments.config) if arguments.config else configs.get_config()
-    config.cell.modules += tuple(arguments.cell_modules)
+    config.cell.modules += arguments.cell_modules
     config = command_line.override(config, arguments.overrides)
     make_cpu_devices(config.cpu_devices)  # before the processes find each other
     together = arguments.coordinator, arguments.processes, arguments.process
     with distributed.joined(*together, arguments.distributed):
-        folder = shlex.quote(str(session.train(config, arguments.workdir, arguments.fork)))
+        console = _console(arguments)
+        folder = session.train(config, arguments.workdir, arguments.fork, console)
     if not distributed.is_writer():
         return
-    print(f"sample:   python -m rnnzoo.main --mode=sample --workdir={folder}")
-    print(f"evaluate: python -m rnnzoo.main --mode=evaluate --workdir={folder}")
+    if arguments.quiet:
+        last = log.read_metrics(folder)[-1]
+        print(f"{folder}: {log.line(last, config.train.epochs)}")
+        return
+    named = shlex.quote(str(folder))
+    print(f"sample:   python -m rnnzoo.main --mode=sample --workdir={named}")
+    print(f"evaluate: python -m rnnzoo.main --mode=evaluate --workdir={named}")
+
+
+def _console(arguments: Arguments) -> Console:
+    return log.plain_console(quiet=arguments.quiet or arguments.json)
 
 
 def sample(arguments: Arguments) -> None:
@@ -36,6 +52,10 @@ def sample(arguments: Arguments) -> None:
     run = _open(arguments, section="sample")
     options = runs.sample_options(run.config)
     model = run.model, run.params, run.vocabulary
+    if arguments.json:
+        texts = list(sampler.sample(*model, **options))
+        _print_json({"run": str(run.folder), "prompt": options["prompt"], "samples": texts})
+        return
     if options["count"] > 1 or not sys.stdout.isatty():
         for i, text in enumerate(sampler.sample(*model, **options), 1):
             print(f"--- {i}\n{text}" if options["count"] > 1 else text)
@@ -50,9 +70,13 @@ def sample(arguments: Arguments) -> None:
 def evaluate(arguments: Arguments) -> None:
     """Prints the loss of a run over whole parts of its text."""
     run = _open(arguments, section="corpus")
-    for part, nats in runs.evaluate(run, arguments.split).items():
-        bpc = bits_per_character(nats)
-        print(f"{part:10}  {nats:.4f} nats  {bpc:.4f} bpc")
+    losses = runs.evaluate(run, arguments.split)
+    found = {part: {"nats": n, "bpc": bits_per_character(n)} for part, n in losses.items()}
+    if arguments.json:
+        _print_json({"run": str(run.folder), "parts": found})
+        return
+    for part, loss in found.items():
+        print(f"{part:10}  {loss['nats']:.4f} nats  {loss['bpc']:.4f} bpc")
 
 
 def cells(arguments: Arguments) -> None:
@@ -60,18 +84,51 @@ def cells(arguments: Arguments) -> None:
     for module in arguments.cell_modules:
         registry.load_module(module)
     entries = [registry.entry(name) for name in registry.names()]
+    if arguments.json:
+        _print_json([registry.describe(entry) for entry in entries])
+        return
     width = max(len(entry.name) for entry in entries)
     for family in sorted({entry.family for entry in entries}):
         print(f"{family.replace('_', ' ')}:")
         for entry in entries:
             if entry.family == family:
                 print(f"  {entry.name:{width}}  {entry.summary}")
-    print(f"{len(entries)} cells; python -m rnnzoo.certify NAME checks one")
+    if not arguments.quiet:
+        print(f"{len(entries)} cells; python -m rnnzoo.certify NAME checks one")
 
 
 def reproduce(arguments: Arguments) -> None:
     """Trains a run again and compares."""
-    print(reproduction.reproduce(runs.find_folder(arguments.workdir)))
+    folder = runs.find_folder(arguments.workdir)
+    epochs = reproduction.reproduce(folder, _console(arguments))
+    if arguments.json:
+        _print_json({"run": str(folder), "reproduced": True, "epochs": epochs})
+        return
+    print(f"reproduced: {epochs} epochs, the same losses and parameters to the bit")
+
+
+def watch(arguments: Arguments) -> None:
+    """Follows a run until it is complete."""
+    folder = runs.find_folder(arguments.workdir)
+    watching.watch(folder, arguments.interval, arguments.json, arguments.quiet)
+
+
+def report(arguments: Arguments) -> None:
+    """Writes a page about runs, figures, or both."""
+    paths = reports.write(arguments.runs, arguments.out, arguments.figures, arguments.cell_modules)
+    for path in paths if arguments.verbose else paths[:1]:
+        print(path)
+    if len(paths) > 1 and arguments.figures and not arguments.verbose:
+        print(f"{arguments.figures}: {len(paths) - bool(arguments.out)} files")
+
+
+def complete(arguments: Arguments) -> None:
+    """Prints a shell's script for completion."""
+    print(completion.script(arguments.shell or ""), end="")
+
+
+def _print_json(found: Any) -> None:
+    print(json.dumps(found, indent=2))
 
 
 def _open(arguments: Arguments, section: str) -> runs.Run:
@@ -83,12 +140,15 @@ def _open(arguments: Arguments, section: str) -> runs.Run:
     return run._replace(config=command_line.override(config, arguments.overrides, section))
 
 
-MODES = {
+MODES: dict[str, Callable[[Arguments], None]] = {
     "train": train,
     "sample": sample,
     "evaluate": evaluate,
     "cells": cells,
     "reproduce": reproduce,
+    "watch": watch,
+    "report": report,
+    "completion": complete,
 }
 
 
@@ -100,9 +160,11 @@ def main(arguments: Arguments) -> None:
 
 def parse(argv: list[str]) -> Arguments:
     """Reads the command line; --help is answered here."""
-    if {"--help", "-help", "-h", "-?"} & set(argv):
-        print(command_line.help_text())
+    if command_line.HELP & set(argv):
+        print(command_line.help_text(command_line.mode_of(argv[1:])))
         sys.exit(0)
+    if "--verbose" in argv:
+        say_more()
     with one_line_errors():
         return command_line.parse(argv)
 

@@ -1,7 +1,8 @@
 """Optimisers and learning-rate schedules: optax by name, with gradient clipping before."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import optax
@@ -33,7 +34,7 @@ def make(
     schedule: str = "constant",
     warmup: int = 0,
     clip_norm: float = 1.0,
-    options: Mapping | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> optax.GradientTransformation:
     """An optimiser behind gradient clipping.
 
@@ -52,13 +53,7 @@ def make(
     """
     if name not in names():
         raise UserError(f"no optimizer is named {name!r}: {did_you_mean(name, names())}")
-    if schedule not in SCHEDULES:
-        raise UserError(f"no schedule is named {schedule!r}: {did_you_mean(schedule, SCHEDULES)}")
-    if warmup >= updates:
-        raise UserError(
-            f"optimizer.warmup of {warmup} updates is not less than the training's {updates}: "
-            "lower it, or train for more epochs"
-        )
+    rate = rate_schedule(learning_rate, updates, schedule, warmup)
     factory, options = getattr(optax, name), dict(options or {})
     known = set(inspect.signature(factory).parameters) - {"learning_rate"}
     for option in options:
@@ -66,10 +61,6 @@ def make(
             raise UserError(
                 f"optimizer {name!r} has no option {option!r}: {did_you_mean(option, known)}"
             )
-    rate = SCHEDULES[schedule](learning_rate, updates - warmup)
-    if warmup:
-        rising = optax.linear_schedule(0, learning_rate, warmup)
-        rate = optax.join_schedules([rising, rate], [warmup])
     clip = optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()
     with blaming(f"optimizer {name!r} with the options {options}"):
         optimizer = optax.chain(clip, factory(rate, **options))
@@ -78,8 +69,25 @@ def make(
     return optimizer
 
 
+def rate_schedule(
+    learning_rate: float, updates: int, schedule: str = "constant", warmup: int = 0
+) -> optax.Schedule:
+    """The learning rate after so many updates; arguments and errors are those of `make`."""
+    if schedule not in SCHEDULES:
+        raise UserError(f"no schedule is named {schedule!r}: {did_you_mean(schedule, SCHEDULES)}")
+    if warmup >= updates:
+        raise UserError(
+            f"optimizer.warmup of {warmup} updates is not less than the training's {updates}: "
+            "lower it, or train for more epochs"
+        )
+    rate = SCHEDULES[schedule](learning_rate, updates - warmup)
+    if not warmup:
+        return rate
+    return optax.join_schedules([optax.linear_schedule(0, learning_rate, warmup), rate], [warmup])
+
+
 # (learning rate, number of updates) -> schedule
-SCHEDULES = {
+SCHEDULES: dict[str, Callable[[float, int], optax.Schedule]] = {
     "constant": lambda rate, updates: optax.constant_schedule(rate),
     "linear": lambda rate, updates: optax.linear_schedule(rate, 0, updates),
     "cosine": optax.cosine_decay_schedule,

@@ -11,12 +11,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
+from typing import Any, TypeVar
 
 import haiku as hk
 
 from rnnzoo.errors import UserError, did_you_mean, one_line
 
 ENTRY_POINT_GROUP = "rnnzoo.cells"
+Factory = TypeVar("Factory", bound=Callable[..., Any])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +55,9 @@ class Entry:
 _entries: dict[str, Entry] = {}
 
 
-def register(name: str, *, family: str = "custom", cites: str | None = None, linear: bool = False):
+def register(
+    name: str, *, family: str = "custom", cites: str | None = None, linear: bool = False
+) -> Callable[[Factory], Factory]:
     """A decorator that registers a cell: an `hk.RNNCore` class, or a function that returns one.
 
     Args:
@@ -122,12 +126,29 @@ def entry(name: str) -> Entry:
     return _entries[name]
 
 
+def describe(entry: Entry) -> dict[str, Any]:
+    """What the registry knows of a cell, for JSON; an option's default as Python writes it."""
+    defaults = {
+        name: None if p.default is p.empty else repr(p.default)
+        for name, p in entry.options.items()
+        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    }
+    return {
+        "name": entry.name,
+        "family": entry.family,
+        "summary": entry.summary,
+        "cites": entry.cites,
+        "linear": entry.linear,
+        "options": defaults,
+    }
+
+
 def make(
     name: str | hk.RNNCore | Sequence[str | hk.RNNCore],
     hidden_size: int,
     *,
     layers: int = 1,
-    **options,
+    **options: Any,
 ) -> hk.RNNCore:
     """Makes a cell, or a stack of cells, inside `hk.transform`.
 
@@ -163,7 +184,7 @@ class Stack(hk.DeepRNN):
     """Cores one above the other, which compute all time steps at once if each of them can."""
 
     @property
-    def parallel(self):
+    def parallel(self) -> Callable[[Any, Any], tuple[Any, Any]]:
         """(xs [T, ...], states) -> (outputs, last states), a layer after the other."""
         ways = [core.parallel for core in self.layers]
 

@@ -6,7 +6,8 @@
       config.json  vocabulary.json  provenance.json
       checkpoints/                     all that a training needs to go on
       best/                            parameters, if there was a validation
-      metrics.jsonl  samples.txt  inside.jsonl  curves.png
+      metrics.jsonl  samples.txt  inside.jsonl  warnings.jsonl  curves.png
+      tensorboard/                     event files, if they are wanted
 """
 
 import functools
@@ -18,12 +19,11 @@ import pathlib
 import re
 import tempfile
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 
 from rnnzoo import config as configs
 from rnnzoo import corpus, registry, sampler
@@ -31,8 +31,11 @@ from rnnzoo.checkpoint import Saved, Series
 from rnnzoo.errors import UserError, about, blaming
 from rnnzoo.evaluate import evaluate as evaluate_text
 from rnnzoo.host_memory import physical_memory
-from rnnzoo.log import CURVES, GROWING
+from rnnzoo.log import CURVES
+from rnnzoo.metrics import GROWING
 from rnnzoo.model import LanguageModel, Params, language_model
+from rnnzoo.tensorboard import FOLDER as TENSORBOARD
+from rnnzoo.untyped import ConfigDict, Tree
 from rnnzoo.vocabulary import Vocabulary
 
 ROOT = pathlib.Path("runs")
@@ -47,6 +50,7 @@ WRITTEN = (
     CHECKPOINTS,
     *GROWING,
     CURVES,
+    TENSORBOARD,
 )  # besides the config
 
 
@@ -76,9 +80,7 @@ def open_run(folder: str | pathlib.Path, cell_modules: Sequence[str] = ()) -> Ru
       UserError: it is no run, or its parts do not fit together.
     """
     folder = pathlib.Path(folder)
-    if not os.path.exists(folder / CONFIG):
-        raise UserError(f"{str(folder)!r} holds no run, there is no {CONFIG} in it: {_newest()}")
-    config = configs.load(str(folder / CONFIG))
+    config = load_config(folder)
     config.cell.modules += tuple(cell_modules)
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     model = make_model(config, len(vocabulary))
@@ -93,6 +95,17 @@ def open_run(folder: str | pathlib.Path, cell_modules: Sequence[str] = ()) -> Ru
     else:
         raise UserError(f"{str(folder)!r} holds no parameters yet: train there first")
     return Run(folder, config, vocabulary, model, params)
+
+
+def load_config(folder: pathlib.Path) -> ConfigDict:
+    """The config of the run in a folder.
+
+    Raises:
+      UserError: it holds no run, or a damaged one.
+    """
+    if not os.path.exists(folder / CONFIG):
+        raise UserError(f"{str(folder)!r} holds no run, there is no {CONFIG} in it: {_newest()}")
+    return configs.load(str(folder / CONFIG))
 
 
 def _restore_first(saved: Saved, shapes, seeds: int) -> Params:
@@ -156,7 +169,7 @@ def _try_out(model: LanguageModel, rows: int) -> None:
     jax.eval_shape(steps, params, jax.ShapeDtypeStruct((2, rows), jnp.int32))
 
 
-def check_memory(shapes) -> None:
+def check_memory(shapes: Tree) -> None:
     """Checks that what a training holds, a tree of shapes, has room in the machine's memory.
 
     Raises:
@@ -170,7 +183,7 @@ def check_memory(shapes) -> None:
         )
 
 
-def sample_options(config: ConfigDict) -> dict:
+def sample_options(config: ConfigDict) -> dict[str, Any]:
     """The section `sample` as arguments of `sampler.sample`.
 
     Raises:

@@ -5,7 +5,7 @@ import functools
 import math
 import numbers
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +44,7 @@ class Options:
     count: int = 1
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises UserError, with the range that is allowed, if an option is outside it."""
         self._need_integer("length", 0)
         self._need_integer("count", 1, MOST_TEXTS)
@@ -78,7 +78,7 @@ def sample(
     vocabulary: Vocabulary,
     prompt: str = "",
     length: int = 200,
-    **options,
+    **options: Any,
 ) -> list[str]:
     """Lets the model go on from a prompt.
 
@@ -111,7 +111,7 @@ def stream_sample(
     vocabulary: Vocabulary,
     prompt: str = "",
     length: int = 200,
-    **options,
+    **options: Any,
 ) -> Iterator[list[str]]:
     """The same texts as `sample`, piece by piece as they are drawn, for a terminal.
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import filelock
 import jax
 import numpy as np
-from ml_collections import ConfigDict
+from rich.console import Console
 
 from rnnzoo import config as configs
 from rnnzoo import distributed, runs, sampler
@@ -33,7 +33,9 @@ from rnnzoo.job import Job, prepare
 from rnnzoo.log import Log, Silence, versions
 from rnnzoo.runs import BEST, CHECKPOINTS, CONFIG, PROVENANCE, VOCABULARY
 from rnnzoo.signals import Stopped, hear_signals
+from rnnzoo.tensorboard import Events
 from rnnzoo.train import Epoch, TrainState
+from rnnzoo.untyped import ConfigDict
 
 LOCK = "lock"
 
@@ -71,7 +73,10 @@ class Beginning(NamedTuple):
 
 
 def train(
-    config: ConfigDict, workdir: str | pathlib.Path | None = None, fork: bool = False
+    config: ConfigDict,
+    workdir: str | pathlib.Path | None = None,
+    fork: bool = False,
+    console: Console | None = None,
 ) -> pathlib.Path:
     """Trains a model and leaves a run, or goes on with the one that the folder holds.
 
@@ -84,6 +89,7 @@ def train(
       config: from `rnnzoo.config`.
       workdir: the run's folder, a new one or one to go on with; None for runs/<corpus>-<cell>.
       fork: go on from the run in `workdir` with a changed config, in a new folder beside it.
+      console: where the log's lines go; by default, standard output.
 
     Returns:
       The run's folder.
@@ -129,7 +135,7 @@ def train(
             configs.save(config, folder / CONFIG)
             job.vocabulary.save(folder / VOCABULARY)
             _save_provenance(job, folder / PROVENANCE)
-        _Session(job, folder, checkpoints).run(begin, origin)
+        _Session(job, folder, checkpoints, console).run(begin, origin)
     return folder
 
 
@@ -176,8 +182,15 @@ def _restored(job: Job, found: Saved | None, notes: dict) -> Progress:
 class _Session:
     """The epochs of one call of `train`."""
 
-    def __init__(self, job: Job, folder: pathlib.Path, checkpoints: Series):
+    def __init__(
+        self,
+        job: Job,
+        folder: pathlib.Path,
+        checkpoints: Series | Silence,
+        console: Console | None = None,
+    ):
         self.job, self.folder, self.checkpoints = job, folder, checkpoints
+        self.console = console
         self.saved_at = time.monotonic()
 
     def run(self, begin: Beginning, origin: pathlib.Path | None) -> None:
@@ -185,7 +198,7 @@ class _Session:
         job, epochs, progress = self.job, self.job.config.train.epochs, begin.progress
         self.folder = pathlib.Path(distributed.share(str(self.folder)))
         rows = progress.written if origin == self.folder else None
-        with self._log(rows) as log:
+        with self._log(rows, progress.epoch) as log:
             log.say(f"{job.text}, {self.folder}")
             if begin.checkpoint:
                 log.say(f"resumed from {begin.checkpoint}, {_where(progress)}")
@@ -212,11 +225,20 @@ class _Session:
             f"{begin.seconds:.1f} s{shares}"
         )
 
-    def _log(self, rows) -> Log | Silence:
+    def _log(self, rows: dict[str, int] | None, first: int) -> Log | Silence:
+        """The log that goes on from the files' sizes, with the epoch `first`."""
         if not distributed.is_writer():
             return Silence()
         epochs, pieces = self.job.config.train.epochs, self.job.trainer.source.pieces
-        return Log(self.folder, epochs, pieces, written=rows)
+        events = Events(self.folder, self.job.config, first, self.job.learning_rate)
+        return Log(
+            self.folder,
+            epochs,
+            pieces,
+            self.console,
+            written=rows,
+            events=events if self.job.config.log.tensorboard else None,
+        )
 
     def _best(self) -> Series | Silence:
         return Series(self.folder / BEST, 1) if distributed.is_writer() else Silence()
@@ -276,7 +298,7 @@ class _Session:
                 signals = observe(model, params(first), job.observed)
                 log.observe(epoch, signals)
                 for line in warnings(signals):
-                    log.warn(f"epoch {epoch}: {line}")
+                    log.warn(line)
             log.show(row, sampler.sample(model, params(first), job.vocabulary, **job.drawing))
         return least
 

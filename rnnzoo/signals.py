@@ -13,6 +13,8 @@ class Stopped(KeyboardInterrupt):
       code: the program's exit code, 128 + the signal's number.
     """
 
+    code: int
+
     def __init__(self, message: str, number: int):
         """Says where it stopped and how to go on."""
         super().__init__(message)

@@ -7,7 +7,7 @@ and updates its slice only (stage 1 of ZeRO, Rajbhandari et al. 2020).
 
 import dataclasses
 import functools
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -287,6 +287,6 @@ def begin_epoch(model, batch_size, mesh, state: TrainState, seeds, number) -> Tr
     return state._replace(recurrent_state=h)
 
 
-def epoch_key(seed, number) -> jax.Array:
+def epoch_key(seed: Any, number: Any) -> jax.Array:
     """The random key of an epoch; 0 is for what comes before the first."""
     return jax.random.fold_in(jax.random.key(seed), number)

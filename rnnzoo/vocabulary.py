@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class Vocabulary:
     symbols: str | bytes
     unknown: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises UserError if the symbols are none, unsorted, or not distinct."""
         if not self.symbols or list(self.symbols) != sorted(set(self.symbols)):
             raise UserError("a vocabulary needs at least one symbol, sorted and each only once")
@@ -143,7 +144,7 @@ class Vocabulary:
             "take it out of the text, or train with an unknown symbol (corpus.unknown)"
         )
 
-    def decode(self, ids) -> str:
+    def decode(self, ids: Any) -> str:
         """The text of ids, shape [number of characters]; the unknown symbol shows as U+FFFD.
 
         So do bytes that are not UTF-8; `to_bytes` keeps them.
@@ -162,14 +163,14 @@ class Vocabulary:
         shown = [*self.symbols, REPLACEMENT]
         return lambda ids, final=False: "".join(shown[i] for i in np.asarray(ids).tolist())
 
-    def to_bytes(self, ids) -> bytes:
+    def to_bytes(self, ids: Any) -> bytes:
         """The bytes of ids: the exact inverse of `encode(bytes)`, or the decoded text in UTF-8."""
         if self.unit == "characters":
             return self.decode(ids).encode("utf-8", "surrogatepass")
         values = [*(bytes([b]) for b in self.symbols), REPLACEMENT.encode()]
         return b"".join(values[i] for i in np.asarray(ids).tolist())
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the vocabulary as JSON."""
         symbols = list(self.symbols) if self.unit == "bytes" else self.symbols
         fields = {"unit": self.unit, "unknown": self.unknown, "symbols": symbols}
@@ -177,7 +178,7 @@ class Vocabulary:
         pathlib.Path(path).write_bytes(content.encode("utf-8", "surrogatepass"))
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "Vocabulary":
+    def load(cls, path: str | os.PathLike[str]) -> "Vocabulary":
         """Reads what `save` wrote.
 
         Raises:

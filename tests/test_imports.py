@@ -9,7 +9,8 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "rnnzoo"
 
 # Each layer may import those before it (and its own package), nothing after it.
 LAYERS = [
-    {"errors", "loss", "host_memory", "cost", "cache", "signals"},
+    {"errors", "loss", "host_memory", "cost", "cache", "signals", "modes", "untyped"},
+    {"metrics", "curves", "view", "tensorboard"},
     {"devices", "distributed"},
     {"registry", "vocabulary", "unroll"},
     {"cells", "encoding", "batches", "weights"},
@@ -18,7 +19,7 @@ LAYERS = [
     {"train", "log", "certificate", "instruments"},
     {"config"},
     {"runs", "command_line"},
-    {"job"},
+    {"job", "watch", "completion"},
     {"session"},
     {"reproduce", "report"},
     {"main", "certify"},

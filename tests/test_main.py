@@ -241,12 +241,20 @@ def test_ctrl_c_saves_the_parameters(work, monkeypatch, capsys):
     assert runs.open_run("a").params
 
 
-def test_help_reads_well(capsys):
+@pytest.mark.parametrize(
+    ("words", "begins", "has"),
+    [
+        (["--help"], "Trains a recurrent network", "rnnzoo watch"),
+        (["train", "-h"], "rnnzoo train [FLAGS]", "--config.cell.name='gru'"),
+        (["--mode=watch", "--help"], "rnnzoo watch [RUN] [FLAGS]", "--interval"),
+    ],
+)
+def test_help_reads_well(capsys, words, begins, has):
     with pytest.raises(SystemExit) as e:
-        main.parse(["rnnzoo", "--help"])
+        main.parse(["rnnzoo", *words])
     out = capsys.readouterr().out
     assert e.value.code == 0
-    assert out.startswith("Trains a recurrent network") and "--config.cell.name='gru'" in out
+    assert out.startswith(begins) and has in out
 
 
 def test_cells_lists_every_cell(capsys):

@@ -12,7 +12,7 @@ import pytest
 from rnnzoo import config as configs
 from rnnzoo import report, session
 from rnnzoo.errors import UserError
-from rnnzoo.log import read_inside
+from rnnzoo.metrics import read_inside
 from rnnzoo.report import figures, interactive, page, static
 from rnnzoo.report.material import gather, read_samples
 

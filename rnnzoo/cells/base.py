@@ -1,6 +1,7 @@
 """What cells share: the base classes, activations and initialisers by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import haiku as hk
 import jax
@@ -8,7 +9,15 @@ import jax.numpy as jnp
 
 from rnnzoo.errors import UserError, did_you_mean
 
-ACTIVATIONS: dict[str, Callable] = {
+Pair = tuple[jax.Array, jax.Array]
+State = Any  # an array of shape [..., H], or a tuple of such
+Parallel = Callable[
+    [Any, State], tuple[Any, State]
+]  # (xs [T, ...], state) -> (outputs, last state)
+Activation = str | Callable[[jax.Array], jax.Array]  # a name of `ACTIVATIONS`, or a function
+Init = str | Callable[..., jax.Array]  # a name of `INITIALIZERS`, or (shape, dtype) -> array
+
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "tanh": jnp.tanh,
     "relu": jax.nn.relu,
     "sigmoid": jax.nn.sigmoid,
@@ -18,7 +27,7 @@ ACTIVATIONS: dict[str, Callable] = {
     "identity": lambda x: x,
 }
 
-INITIALIZERS: dict[str, Callable] = {
+INITIALIZERS: dict[str, Callable[..., jax.Array]] = {
     "orthogonal": hk.initializers.Orthogonal(),
     "identity": hk.initializers.Identity(),
     "glorot": hk.initializers.VarianceScaling(1.0, "fan_avg", "uniform"),
@@ -65,13 +74,13 @@ class LinearCell(hk.RNNCore):
         del x
         return h
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and the state h to the output and the new state."""
         a, b = self.coefficients(x)
         h = (a * h + b).astype(h.dtype)
         return self.readout(h, x), h
 
-    def parallel(self, xs, h):
+    def parallel(self, xs: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """All time steps at once: xs of shape [T, ..., D] to the outputs [T, ...] and the last state."""
         a, b = self.coefficients(xs)
         hs = linear_scan(a, b, h)
@@ -119,12 +128,12 @@ def check_heads(cell: str, hidden_size: int, heads: int) -> None:
         )
 
 
-def find_activation(name: str | Callable) -> Callable:
+def find_activation(name: Activation) -> Callable[[jax.Array], jax.Array]:
     """The activation function of that name; a callable is handed back."""
     return _look_up("activation", name, ACTIVATIONS)
 
 
-def find_initializer(name: str | Callable, blocks: int = 1) -> Callable:
+def find_initializer(name: Init, blocks: int = 1) -> Callable[..., jax.Array]:
     """The weight initialiser of that name; a callable is handed back.
 
     Args:
@@ -142,7 +151,9 @@ def find_initializer(name: str | Callable, blocks: int = 1) -> Callable:
     return draw
 
 
-def _look_up(kind: str, name: str | Callable, known: dict[str, Callable]) -> Callable:
+def _look_up(
+    kind: str, name: str | Callable[..., Any], known: Mapping[str, Callable[..., Any]]
+) -> Callable[..., Any]:
     if callable(name):
         return name
     if not isinstance(name, str) or name not in known:

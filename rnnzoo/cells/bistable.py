@@ -1,10 +1,12 @@
 """Bistable cells: each unit feeds back on itself, strongly enough to stay where it was put."""
 
+from collections.abc import Callable
+
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.cells.base import Cell, find_initializer
+from rnnzoo.cells.base import Cell, Init, find_initializer
 from rnnzoo.registry import register
 
 
@@ -27,7 +29,7 @@ class BRC(Cell):
         """Makes a cell of `hidden_size` units; `name` is Haiku's module name."""
         super().__init__(hidden_size, name)
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         w = hk.get_parameter("w", (2 * self.hidden_size,), x.dtype, jnp.ones)
         w_a, w_c = jnp.split(w, 2)
@@ -48,7 +50,7 @@ class NBRC(Cell):
     and h is stored side by side in this order.
     """
 
-    def __init__(self, hidden_size: int, initializer="orthogonal", name: str = "nbr"):
+    def __init__(self, hidden_size: int, initializer: Init = "orthogonal", name: str = "nbr"):
         """Makes the cell.
 
         Args:
@@ -59,9 +61,9 @@ class NBRC(Cell):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, name)
-        self.w_init = find_initializer(initializer, blocks=2)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer, blocks=2)
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         W = hk.Linear(2 * self.hidden_size, with_bias=False, w_init=self.w_init, name="W")
         Wh_a, Wh_c = jnp.split(W(h), 2, axis=-1)

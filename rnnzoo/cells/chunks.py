@@ -11,16 +11,26 @@ A head's state is a matrix S of shape [d_k, d_v] that is written with keys and r
 
 import itertools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.cells.base import check_heads, wide
+from rnnzoo.cells.base import Pair, State, check_heads, wide
 from rnnzoo.errors import UserError
 
 
-def step(q, k, v, log_decay, S, *, previous: bool = False):
+def step(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    log_decay: jax.Array,
+    S: jax.Array,
+    *,
+    previous: bool = False,
+) -> Pair:
     """One time step of the heads' matrix states.
 
     Args:
@@ -41,7 +51,16 @@ def step(q, k, v, log_decay, S, *, previous: bool = False):
     return o, new_S.astype(S.dtype)
 
 
-def chunked(q, k, v, log_decay, S, *, previous: bool = False, size: int | None = None):
+def chunked(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    log_decay: jax.Array,
+    S: jax.Array,
+    *,
+    previous: bool = False,
+    size: int | None = None,
+) -> Pair:
     r"""All time steps of `step` at once, with a loop over chunks instead of steps.
 
     With the chunk's cumulative decays b_t = alpha_1 ... alpha_t and the state S_0 before it:
@@ -113,7 +132,7 @@ def _transpose(a):
     return jnp.swapaxes(a, -1, -2)
 
 
-def flat(o):
+def flat(o: jax.Array) -> jax.Array:
     """The heads side by side: [..., heads, d] to [..., heads * d]."""
     return o.reshape(*o.shape[:-2], -1)
 
@@ -136,22 +155,22 @@ class MatrixCell(hk.RNNCore):
             raise UserError(f"{self.name}: key_size={key_size} must be at least 1")
         self.hidden_size = hidden_size
         self.heads = heads
-        self.value_size = hidden_size // heads
-        self.key_size = key_size or self.value_size
+        self.value_size: int = hidden_size // heads
+        self.key_size: int = key_size or self.value_size
 
-    def run(self, recur, x, state):
+    def run(self, recur: Callable[..., Any], x: jax.Array, state: State) -> tuple[jax.Array, State]:
         """The output and the next state from x of shape [..., D], with `recur` for the recurrence."""
         raise NotImplementedError
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: State) -> tuple[jax.Array, State]:
         """One step: x of shape [..., D] and the state to the output [..., H] and the new state."""
         return self.run(step, x, state)
 
-    def parallel(self, xs, state):
+    def parallel(self, xs: jax.Array, state: State) -> tuple[jax.Array, State]:
         """All time steps at once: xs of shape [T, ..., D] to the outputs and the last state."""
         return self.run(chunked, xs, state)
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> State:
         """Zeros, of shape [batch_size, heads, d_k, d_v], or [heads, d_k, d_v] for None."""
         return self.zeros(batch_size, self.heads, self.key_size, self.value_size)
 
@@ -159,7 +178,7 @@ class MatrixCell(hk.RNNCore):
         """Zeros of that shape, behind a batch axis unless `batch_size` is None."""
         return jnp.zeros(shape if batch_size is None else (batch_size, *shape))
 
-    def split(self, a, *sizes: int) -> list[jax.Array]:
+    def split(self, a: jax.Array, *sizes: int) -> list[jax.Array]:
         """The blocks that lie side by side in [..., heads * sum(sizes)], each [..., heads, size]."""
         ends = list(itertools.accumulate(self.heads * size for size in sizes))
         parts = jnp.split(a, ends[:-1], axis=-1)
@@ -174,7 +193,19 @@ class HeadNorm(hk.Module):
     That is a group norm; without the mean, an RMS norm. Safe for numbers whose squares overflow.
     """
 
-    def __init__(self, mean=True, scale=True, offset=True, eps=1e-5, name: str | None = "norm"):
+    mean: bool
+    scale: bool
+    offset: bool
+    eps: float
+
+    def __init__(
+        self,
+        mean: bool = True,
+        scale: bool = True,
+        offset: bool = True,
+        eps: float = 1e-5,
+        name: str | None = "norm",
+    ):
         """Makes the norm.
 
         Args:
@@ -187,7 +218,7 @@ class HeadNorm(hk.Module):
         super().__init__(name=name)
         self.mean, self.scale, self.offset, self.eps = mean, scale, offset, eps
 
-    def __call__(self, o, dtype):
+    def __call__(self, o: jax.Array, dtype: Any) -> jax.Array:
         """The normalised heads side by side, [..., heads, d] to [..., heads * d], in that dtype."""
         if self.mean:
             o = o - jnp.mean(o, axis=-1, keepdims=True)

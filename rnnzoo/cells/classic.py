@@ -1,11 +1,13 @@
 """The simple recurrent networks: the Elman cell that rnnzoo grew from, and its kin."""
 
+from collections.abc import Callable
+
 import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnzoo.cells.base import Cell, find_activation, find_initializer
+from rnnzoo.cells.base import Activation, Cell, Init, Pair, find_activation, find_initializer
 from rnnzoo.errors import UserError
 from rnnzoo.registry import register
 
@@ -22,7 +24,11 @@ class Elman(Cell):
     """
 
     def __init__(
-        self, hidden_size, activation="tanh", initializer="orthogonal", name: str | None = None
+        self,
+        hidden_size: int,
+        activation: Activation = "tanh",
+        initializer: Init = "orthogonal",
+        name: str | None = None,
     ):
         """Makes the cell.
 
@@ -33,10 +39,10 @@ class Elman(Cell):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, name)
-        self.activation = find_activation(activation)
-        self.w_init = find_initializer(initializer)
+        self.activation: Callable[[jax.Array], jax.Array] = find_activation(activation)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer)
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         W = hk.Linear(self.hidden_size, with_bias=False, w_init=self.w_init, name="W")
         U = hk.Linear(self.hidden_size, name="U")  # with the bias b
@@ -62,8 +68,8 @@ class StackedElman(hk.RNNCore):
         self,
         hidden_size: int,
         delayed: bool = False,
-        activation="tanh",
-        initializer="orthogonal",
+        activation: Activation = "tanh",
+        initializer: Init = "orthogonal",
         name: str | None = None,
     ):
         """Makes the two cells.
@@ -77,17 +83,17 @@ class StackedElman(hk.RNNCore):
         """
         super().__init__(name=name)
         self.delayed = delayed
-        self.lower = Elman(hidden_size, activation, initializer)
-        self.upper = Elman(hidden_size, activation, initializer)
+        self.lower: Elman = Elman(hidden_size, activation, initializer)
+        self.upper: Elman = Elman(hidden_size, activation, initializer)
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: Pair) -> tuple[jax.Array, Pair]:
         """One step: x of shape [..., D] and a pair of [..., H] to the upper state and the new pair."""
         h_1, h_2 = state
         _, next_h_1 = self.lower(x, h_1)
         _, next_h_2 = self.upper(h_1 if self.delayed else next_h_1, h_2)
         return next_h_2, (next_h_1, next_h_2)
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> Pair:
         """A pair of zeros, each of shape [batch_size, H], or [H] for a `batch_size` of None."""
         return self.lower.initial_state(batch_size), self.upper.initial_state(batch_size)
 
@@ -112,9 +118,11 @@ class IRNN(Cell):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, name)
-        self.w_init = find_initializer(hk.initializers.Identity(recurrent_scale))
+        self.w_init: Callable[..., jax.Array] = find_initializer(
+            hk.initializers.Identity(recurrent_scale)
+        )
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         W = hk.Linear(self.hidden_size, with_bias=False, w_init=self.w_init, name="W")
         U = hk.Linear(self.hidden_size, w_init=hk.initializers.RandomNormal(1e-3), name="U")
@@ -140,9 +148,9 @@ class Jordan(Cell):
         self,
         hidden_size: int,
         decay: float = 0.0,
-        activation="tanh",
-        output_activation="tanh",
-        initializer="orthogonal",
+        activation: Activation = "tanh",
+        output_activation: Activation = "tanh",
+        initializer: Init = "orthogonal",
         name: str | None = None,
     ):
         """Makes the cell.
@@ -158,11 +166,13 @@ class Jordan(Cell):
         """
         super().__init__(hidden_size, name)
         self.decay = decay
-        self.activation = find_activation(activation)
-        self.output_activation = find_activation(output_activation)
-        self.w_init = find_initializer(initializer)
+        self.activation: Callable[[jax.Array], jax.Array] = find_activation(activation)
+        self.output_activation: Callable[[jax.Array], jax.Array] = find_activation(
+            output_activation
+        )
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer)
 
-    def __call__(self, x, s):
+    def __call__(self, x: jax.Array, s: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and s of shape [..., H] to (y, s)."""
         W = hk.Linear(self.hidden_size, with_bias=False, w_init=self.w_init, name="W")
         U = hk.Linear(self.hidden_size, name="U")  # with the bias b
@@ -190,13 +200,16 @@ class SCRN(hk.RNNCore):
     and the readout with a tanh inside the cell; it feeds that back in the place of h_{t-1}.
     """
 
+    alpha: float
+    learned: bool
+
     def __init__(
         self,
         hidden_size: int,
         context_size: int | None = None,
         alpha: float = 0.95,
         learned: bool = False,
-        initializer="orthogonal",
+        initializer: Init = "orthogonal",
         name: str | None = None,
     ):
         """Makes the cell.
@@ -213,8 +226,8 @@ class SCRN(hk.RNNCore):
           UserError: no room for both kinds of units, or alpha is not between 0 and 1.
         """
         super().__init__(name=name)
-        self.context_size = max(1, hidden_size // 4) if context_size is None else context_size
-        self.fast_size = hidden_size - self.context_size
+        self.context_size: int = max(1, hidden_size // 4) if context_size is None else context_size
+        self.fast_size: int = hidden_size - self.context_size
         if not 0 < self.context_size < hidden_size:
             raise UserError(
                 f"scrn: {self.context_size} of {hidden_size} units for the context leaves one kind "
@@ -223,9 +236,9 @@ class SCRN(hk.RNNCore):
         if not 0 < alpha < 1:
             raise UserError(f"scrn: alpha={alpha!r} is no mean of old and new: take 0 < alpha < 1")
         self.alpha, self.learned = alpha, learned
-        self.w_init = find_initializer(initializer)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer)
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: Pair) -> tuple[jax.Array, Pair]:
         """One step: x of shape [..., D] and the pair (h, s) to [h, s] of [..., H] and the new pair."""
         h, s = state
         A = hk.Linear(self.fast_size, with_bias=False, name="A")
@@ -241,7 +254,7 @@ class SCRN(hk.RNNCore):
         h = jax.nn.sigmoid(P(s) + A(x) + R(h))
         return jnp.concatenate([h, s], axis=-1), (h, s)
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> Pair:
         """A pair of zeros, [batch_size, H - C] and [batch_size, C], or without the batch axis."""
         batch = () if batch_size is None else (batch_size,)
         return jnp.zeros((*batch, self.fast_size)), jnp.zeros((*batch, self.context_size))
@@ -268,8 +281,8 @@ class ClockworkRNN(Cell):
         self,
         hidden_size: int,
         modules: int = 4,
-        activation="tanh",
-        initializer="orthogonal",
+        activation: Activation = "tanh",
+        initializer: Init = "orthogonal",
         name: str | None = None,
     ):
         """Makes the cell.
@@ -292,10 +305,10 @@ class ClockworkRNN(Cell):
                 "number of modules, of at most 31, that divides them"
             )
         self.modules = modules
-        self.activation = find_activation(activation)
-        self.w_init = find_initializer(initializer)
+        self.activation: Callable[[jax.Array], jax.Array] = find_activation(activation)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer)
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: Pair) -> tuple[jax.Array, Pair]:
         """One step: x of shape [..., D] and (h of [..., H], t of [...]) to h and the new pair."""
         h, t = state
         H, size = self.hidden_size, self.hidden_size // self.modules
@@ -311,7 +324,7 @@ class ClockworkRNN(Cell):
         h = jnp.where(runs, self.activation(h @ W + U(x)), h)
         return h, (h, t + 1)
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> Pair:
         """Zeros, of shape [batch_size, H] and, in int32, [batch_size], or without the batch axis."""
         batch = () if batch_size is None else (batch_size,)
         return super().initial_state(batch_size), jnp.zeros(batch, jnp.int32)

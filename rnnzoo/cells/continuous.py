@@ -1,10 +1,12 @@
 """Cells that step through an ordinary differential equation: antisymmetric and oscillatory ones."""
 
+from collections.abc import Callable
+
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.cells.base import Cell, find_initializer
+from rnnzoo.cells.base import Cell, Init, Pair, find_initializer
 from rnnzoo.errors import UserError, did_you_mean
 from rnnzoo.registry import register
 
@@ -47,15 +49,17 @@ class AntisymmetricRNN(Cell):
         super().__init__(hidden_size, name)
         self.epsilon = epsilon
         self.gamma = gamma
-        self.w_init = hk.initializers.RandomNormal(sigma_w / hidden_size**0.5)
+        self.w_init: hk.initializers.RandomNormal = hk.initializers.RandomNormal(
+            sigma_w / hidden_size**0.5
+        )
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         Vx = hk.Linear(self.hidden_size, w_init=FAN_IN_NORMAL, name="V")(x)  # with the bias b
         h = h + self.epsilon * jnp.tanh(self.antisymmetric(h) + Vx)
         return h, h
 
-    def antisymmetric(self, h):
+    def antisymmetric(self, h: jax.Array) -> jax.Array:
         """(W - W^T - gamma I) h."""
         H = self.hidden_size
         W = hk.get_parameter("W", (H, H), h.dtype, self.w_init)
@@ -77,7 +81,7 @@ class GatedAntisymmetricRNN(AntisymmetricRNN):
     added to that of the tanh alone. Options as for `AntisymmetricRNN`.
     """
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         V = hk.Linear(2 * self.hidden_size, w_init=FAN_IN_NORMAL, name="V")  # with the biases b
         V_z, V_h = jnp.split(V(x), 2, axis=-1)
@@ -89,7 +93,7 @@ class GatedAntisymmetricRNN(AntisymmetricRNN):
 class TwoStateCell(Cell):
     """A cell whose state is the pair (y, z), both of shape [..., H]."""
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> Pair:
         """A pair of zeros, each of shape [batch_size, H], or [H] for a `batch_size` of None."""
         zeros = super().initial_state(batch_size)
         return zeros, zeros
@@ -121,8 +125,8 @@ class CoRNN(TwoStateCell):
         dt: float = 0.2,
         gamma: float = 2.7,
         epsilon: float = 4.7,
-        damping="explicit",
-        initializer="torch",
+        damping: str = "explicit",
+        initializer: Init = "torch",
         name: str = "cornn",
     ):
         """Makes the cell.
@@ -149,10 +153,10 @@ class CoRNN(TwoStateCell):
         self.gamma = gamma
         self.epsilon = epsilon
         self.damping = damping
-        self.w_init = find_initializer(initializer)
-        self.v_init = find_initializer("torch")
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer)
+        self.v_init: Callable[..., jax.Array] = find_initializer("torch")
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: Pair) -> tuple[jax.Array, Pair]:
         """One step: x of shape [..., D] and a pair (y, z) of [..., H] to y and the new pair."""
         y, z = state
         H = self.hidden_size
@@ -201,7 +205,7 @@ class UnICORNN(TwoStateCell):
         self.dt = dt
         self.alpha = alpha
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: Pair) -> tuple[jax.Array, Pair]:
         """One step: x of shape [..., D] and a pair (y, z) of [..., H] to y and the new pair."""
         y, z = state
         H = self.hidden_size
@@ -242,9 +246,11 @@ class LEM(TwoStateCell):
         """
         super().__init__(hidden_size, name)
         self.dt = dt
-        self.init = hk.initializers.RandomUniform(-(hidden_size**-0.5), hidden_size**-0.5)
+        self.init: hk.initializers.RandomUniform = hk.initializers.RandomUniform(
+            -(hidden_size**-0.5), hidden_size**-0.5
+        )
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: Pair) -> tuple[jax.Array, Pair]:
         """One step: x of shape [..., D] and a pair (y, z) of [..., H] to y and the new pair."""
         y, z = state
         H = self.hidden_size

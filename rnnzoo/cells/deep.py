@@ -1,10 +1,12 @@
 """Cells with deeper or structured transitions."""
 
+from collections.abc import Callable
+
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.cells.base import Cell, find_activation, find_initializer
+from rnnzoo.cells.base import Activation, Cell, Init, find_activation, find_initializer
 from rnnzoo.errors import UserError
 from rnnzoo.registry import register
 
@@ -26,7 +28,7 @@ class MultiplicativeRNN(Cell):
         self,
         hidden_size: int,
         factors: int | None = None,
-        initializer="orthogonal",
+        initializer: Init = "orthogonal",
         name: str | None = None,
     ):
         """Makes the cell.
@@ -42,14 +44,14 @@ class MultiplicativeRNN(Cell):
           UserError: fewer than one factor.
         """
         super().__init__(hidden_size, name)
-        self.factors = hidden_size if factors is None else factors
+        self.factors: int = hidden_size if factors is None else factors
         if self.factors < 1:
             raise UserError(
                 f"multiplicative_rnn: with factors={factors} the state has no effect: take 1 or more"
             )
-        self.w_init = find_initializer(initializer)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer)
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         H, F = self.hidden_size, self.factors
         W_fx = hk.Linear(F, with_bias=False, name="W_fx")
@@ -80,13 +82,16 @@ class RHN(Cell):
     at first. Its dropout of gates is the model's affair here.
     """
 
+    depth: int
+    transform_bias: float
+
     def __init__(
         self,
         hidden_size: int,
         depth: int = 3,
         coupled: bool = True,
         transform_bias: float = -2.0,
-        initializer="orthogonal",
+        initializer: Init = "orthogonal",
         name: str | None = None,
     ):
         """Makes the cell.
@@ -108,9 +113,9 @@ class RHN(Cell):
             raise UserError(f"rhn: depth={depth} leaves no layer: take 1 or more")
         self.depth, self.transform_bias = depth, transform_bias
         self.blocks = 2 if coupled else 3
-        self.w_init = find_initializer(initializer, self.blocks)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer, self.blocks)
 
-    def __call__(self, x, s):
+    def __call__(self, x: jax.Array, s: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and s of shape [..., H] to (s, s)."""
         size = self.blocks * self.hidden_size
         Wx = hk.Linear(size, with_bias=False, name="W")(x)
@@ -151,9 +156,9 @@ class IntersectionRNN(Cell):
     def __init__(
         self,
         hidden_size: int,
-        activation="relu",
+        activation: Activation = "relu",
         forget_bias: float = 1.0,
-        initializer="orthogonal",
+        initializer: Init = "orthogonal",
         name: str | None = None,
     ):
         """Makes the cell.
@@ -167,11 +172,11 @@ class IntersectionRNN(Cell):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, name)
-        self.activation = find_activation(activation)
+        self.activation: Callable[[jax.Array], jax.Array] = find_activation(activation)
         self.forget_bias = forget_bias
-        self.w_init = find_initializer(initializer, blocks=4)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer, blocks=4)
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (y, h)."""
         H = self.hidden_size
         if x.shape[-1] != H:

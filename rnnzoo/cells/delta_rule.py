@@ -1,10 +1,12 @@
 """Cells with the delta rule: their state is a matrix that is corrected towards each new value."""
 
+from typing import Any
+
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.cells.base import check_heads
+from rnnzoo.cells.base import Pair, State, check_heads
 from rnnzoo.cells.selective import ShortConvolution, inverse_softplus_of_time_steps
 from rnnzoo.registry import register
 
@@ -14,14 +16,17 @@ CHUNK = 32  # steps that are computed at once
 class DeltaCell(hk.RNNCore):
     """What the cells of this file share: heads, and a state matrix S of [d_k, d_v] for each of them."""
 
-    def __init__(self, hidden_size: int, heads: int, key_size, name: str | None):
+    hidden_size: int
+    heads: int
+
+    def __init__(self, hidden_size: int, heads: int, key_size: int | None, name: str | None):
         super().__init__(name=name)
         check_heads(self.name, hidden_size, heads)
         self.hidden_size, self.heads = hidden_size, heads
-        self.d_v = hidden_size // heads
-        self.d_k = self.d_v if key_size is None else key_size
+        self.d_v: int = hidden_size // heads
+        self.d_k: int = self.d_v if key_size is None else key_size
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> State:
         """Zeros of shape [batch_size, heads, d_k, d_v], or without the first axis for None."""
         batch = () if batch_size is None else (batch_size,)
         return jnp.zeros((*batch, self.heads, self.d_k, self.d_v))
@@ -79,17 +84,21 @@ class DeltaNet(DeltaCell):
         """
         super().__init__(hidden_size, heads, key_size, name)
         self.largest_beta = 2 if allow_negative_eigenvalues else 1
-        self.W_qkv = hk.Linear(heads * (2 * self.d_k + self.d_v), with_bias=False, name="W_qkv")
-        self.conv = ShortConvolution(convolution, name="conv") if convolution else None
-        self.W_beta = hk.Linear(heads, with_bias=False, name="W_beta")
-        self.norm = hk.RMSNorm(-1, name="norm")
-        self.W_o = hk.Linear(hidden_size, with_bias=False, name="W_o")
+        self.W_qkv: hk.Linear = hk.Linear(
+            heads * (2 * self.d_k + self.d_v), with_bias=False, name="W_qkv"
+        )
+        self.conv: ShortConvolution | None = (
+            ShortConvolution(convolution, name="conv") if convolution else None
+        )
+        self.W_beta: hk.Linear = hk.Linear(heads, with_bias=False, name="W_beta")
+        self.norm: hk.RMSNorm = hk.RMSNorm(-1, name="norm")
+        self.W_o: hk.Linear = hk.Linear(hidden_size, with_bias=False, name="W_o")
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: State) -> tuple[jax.Array, State]:
         """One step: x of shape [..., D] and the state to the output, [..., H], and the new state."""
         return self._run(x, state, self.conv, delta_rule)
 
-    def parallel(self, xs, state):
+    def parallel(self, xs: jax.Array, state: State) -> tuple[jax.Array, State]:
         """All time steps at once: xs of shape [T, ..., D] to the outputs and the last state."""
         return self._run(xs, state, self.conv and self.conv.parallel, chunked_delta_rule)
 
@@ -119,7 +128,7 @@ class DeltaNet(DeltaCell):
     def _gated(self, o, x):
         return o
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> State:
         """Zeros, with a leading axis of `batch_size` or without."""
         S = super().initial_state(batch_size)
         if not self.conv:
@@ -157,8 +166,10 @@ class GatedDeltaNet(DeltaNet):
         super().__init__(
             hidden_size, heads, key_size, convolution, allow_negative_eigenvalues, name
         )
-        self.W_alpha = hk.Linear(heads, b_init=inverse_softplus_of_time_steps, name="W_alpha")
-        self.W_g = hk.Linear(hidden_size, with_bias=False, name="W_g")
+        self.W_alpha: hk.Linear = hk.Linear(
+            heads, b_init=inverse_softplus_of_time_steps, name="W_alpha"
+        )
+        self.W_g: hk.Linear = hk.Linear(hidden_size, with_bias=False, name="W_g")
 
     def _log_decay(self, x):
         A_log = hk.get_parameter("A_log", (self.heads,), x.dtype, _log_of_1_to_16)
@@ -210,7 +221,7 @@ class TTT(DeltaCell):
         super().__init__(hidden_size, heads, None, name)
         self.learning_rate = learning_rate
 
-    def __call__(self, x, S):
+    def __call__(self, x: jax.Array, S: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and W - W_0 to the output, [..., H], and the new W - W_0."""
         heads, d = self.heads, self.d_v
         qkv = hk.Linear(3 * self.hidden_size, with_bias=False, name="theta_qkv")(x)
@@ -230,12 +241,19 @@ class TTT(DeltaCell):
         return f(q, S).reshape(*x.shape[:-1], self.hidden_size), S
 
 
-def normalised(a):
+def normalised(a: jax.Array) -> jax.Array:
     """Vectors of length 1: a / max(|a|, 1e-6) along the last axis, which has a gradient at 0."""
     return a * jax.lax.rsqrt(jnp.maximum(jnp.sum(a * a, axis=-1, keepdims=True), 1e-12))
 
 
-def delta_rule(q, k, v, beta, log_alpha, S):
+def delta_rule(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    beta: jax.Array,
+    log_alpha: jax.Array | None,
+    S: jax.Array,
+) -> Pair:
     """One step of S = alpha S + beta k (v - alpha S^T k)^T; (S^T q, S). No alpha is an alpha of 1."""
     if log_alpha is not None:
         S = jnp.exp(log_alpha)[..., None] * S
@@ -244,7 +262,14 @@ def delta_rule(q, k, v, beta, log_alpha, S):
     return jnp.einsum("...kv,...k->...v", S, q), S
 
 
-def chunked_delta_rule(q, k, v, beta, log_alpha, S):
+def chunked_delta_rule(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    beta: jax.Array,
+    log_alpha: jax.Array | None,
+    S: jax.Array,
+) -> Pair:
     r"""`delta_rule` for all steps; each argument but S has a leading axis of T.
 
     With g the sum of log alpha from the chunk's start, S_0 the state there, and u_t beta_t times the
@@ -283,7 +308,7 @@ def chunked_delta_rule(q, k, v, beta, log_alpha, S):
 
 
 @jax.custom_jvp
-def inverse_of_unit_lower(L):
+def inverse_of_unit_lower(L: jax.Array) -> jax.Array:
     """(1 + L)^-1 for what of L [..., n, n] is below its diagonal, by forward substitution.
 
     All matrices at once, and on every platform: on CPUs, batches of `solve_triangular` are calls of
@@ -304,7 +329,7 @@ def _inverse_of_unit_lower_jvp(primals, tangents):
     return A, -A @ jnp.tril(tangents[0], -1) @ A
 
 
-def in_chunks(a):
+def in_chunks(a: jax.Array) -> jax.Array:
     """[T, ..., d] to [chunks, ..., steps, d], filled up with zeros: steps that leave S alone.
 
     In float32 at least, which sums over a chunk need.
@@ -315,7 +340,7 @@ def in_chunks(a):
     return jnp.moveaxis(a.reshape(-1, steps, *a.shape[1:]), 1, -2)
 
 
-def out_of_chunks(a, T: int, dtype):
+def out_of_chunks(a: jax.Array, T: int, dtype: Any) -> jax.Array:
     """[chunks, ..., steps, d] to [T, ..., d], without what `in_chunks` filled up."""
     a = jnp.moveaxis(a, -2, 1)
     return a.reshape(-1, *a.shape[2:])[:T].astype(dtype)

@@ -1,10 +1,12 @@
 """The gated cells that everyone compares with: GRU and LSTM."""
 
+from collections.abc import Callable
+
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.cells.base import Cell, find_initializer
+from rnnzoo.cells.base import Cell, Init, State, find_initializer
 from rnnzoo.errors import UserError, did_you_mean
 from rnnzoo.registry import register
 
@@ -26,7 +28,11 @@ class GRU(Cell):
     """
 
     def __init__(
-        self, hidden_size: int, reset="after", initializer="orthogonal", name: str | None = None
+        self,
+        hidden_size: int,
+        reset: str = "after",
+        initializer: Init = "orthogonal",
+        name: str | None = None,
     ):
         """Makes the cell.
 
@@ -44,9 +50,9 @@ class GRU(Cell):
         if reset not in ("after", "before"):
             raise UserError(f"gru: reset={reset!r}: {did_you_mean(reset, ['after', 'before'])}")
         self.reset = reset
-        self.w_init = find_initializer(initializer, blocks=3)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer, blocks=3)
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         H = self.hidden_size
         Ux = hk.Linear(3 * H, name="U")(x)  # with the biases b
@@ -88,7 +94,7 @@ class LSTM(Cell):
         self,
         hidden_size: int,
         forget_bias: float = 1.0,
-        initializer="orthogonal",
+        initializer: Init = "orthogonal",
         name: str | None = None,
     ):
         """Makes the cell.
@@ -102,9 +108,9 @@ class LSTM(Cell):
         """
         super().__init__(hidden_size, name)
         self.forget_bias = forget_bias
-        self.w_init = find_initializer(initializer, blocks=4)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer, blocks=4)
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: State) -> tuple[jax.Array, State]:
         """One step: x of shape [..., D] and a pair (h, c) of [..., H] to h and the new pair."""
         h, c = state
         H = self.hidden_size
@@ -119,7 +125,7 @@ class LSTM(Cell):
         H = self.hidden_size
         return jnp.zeros(shape, dtype).at[H : 2 * H].set(self.forget_bias)
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> State:
         """A pair of zeros, each of shape [batch_size, H], or [H] for a `batch_size` of None."""
         zeros = super().initial_state(batch_size)
         return hk.LSTMState(zeros, zeros)

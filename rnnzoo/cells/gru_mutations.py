@@ -1,10 +1,12 @@
 """The three best mutations of the GRU from a search of ten thousand architectures."""
 
+from collections.abc import Callable
+
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.cells.base import Cell, find_initializer
+from rnnzoo.cells.base import Cell, Init, find_initializer
 from rnnzoo.registry import register
 
 
@@ -23,7 +25,7 @@ class MUT1(Cell):
     bias inside the inner tanh, and second biases of the rest.
     """
 
-    def __init__(self, hidden_size: int, initializer="orthogonal", name: str | None = None):
+    def __init__(self, hidden_size: int, initializer: Init = "orthogonal", name: str | None = None):
         """Makes the cell.
 
         Args:
@@ -33,9 +35,9 @@ class MUT1(Cell):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, name)
-        self.w_init = find_initializer(initializer)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer)
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         H = self.hidden_size
         W_r = hk.Linear(H, with_bias=False, w_init=self.w_init, name="W_r")
@@ -61,7 +63,7 @@ class MUT2(Cell):
     product; its documentation gives the reset gate above to MUT3.
     """
 
-    def __init__(self, hidden_size: int, initializer="orthogonal", name: str | None = None):
+    def __init__(self, hidden_size: int, initializer: Init = "orthogonal", name: str | None = None):
         """Makes the cell.
 
         Args:
@@ -71,10 +73,10 @@ class MUT2(Cell):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, name)
-        self.w_init = find_initializer(initializer, blocks=2)
-        self.w_h_init = find_initializer(initializer)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer, blocks=2)
+        self.w_h_init: Callable[..., jax.Array] = find_initializer(initializer)
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         H = self.hidden_size
         W = hk.Linear(2 * H, w_init=self.w_init, with_bias=False, name="W")
@@ -101,7 +103,7 @@ class MUT3(Cell):
     documentation of MUT3 leaves the tanh out.
     """
 
-    def __init__(self, hidden_size: int, initializer="orthogonal", name: str | None = None):
+    def __init__(self, hidden_size: int, initializer: Init = "orthogonal", name: str | None = None):
         """Makes the cell.
 
         Args:
@@ -111,9 +113,9 @@ class MUT3(Cell):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, name)
-        self.w_init = find_initializer(initializer)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer)
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         H = self.hidden_size
         W_z, W_r, W_h = (

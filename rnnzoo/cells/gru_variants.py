@@ -1,10 +1,12 @@
 """Variants of the GRU: fewer gates, other candidates, a delayed state."""
 
+from collections.abc import Callable
+
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.cells.base import Cell, find_activation, find_initializer
+from rnnzoo.cells.base import Activation, Cell, Init, find_activation, find_initializer
 from rnnzoo.errors import UserError
 from rnnzoo.registry import register
 
@@ -22,7 +24,7 @@ class MGU(Cell):
     it is the share of what is new. torchrecurrent has second biases, added to the first.
     """
 
-    def __init__(self, hidden_size: int, initializer="orthogonal", name: str | None = None):
+    def __init__(self, hidden_size: int, initializer: Init = "orthogonal", name: str | None = None):
         """Makes the cell.
 
         Args:
@@ -32,9 +34,9 @@ class MGU(Cell):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, name)
-        self.w_init = find_initializer(initializer)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer)
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         H = self.hidden_size
         W_f = hk.Linear(H, with_bias=False, w_init=self.w_init, name="W_f")
@@ -63,8 +65,8 @@ class UGRNN(Cell):
         self,
         hidden_size: int,
         forget_bias: float = 1.0,
-        activation="tanh",
-        initializer="orthogonal",
+        activation: Activation = "tanh",
+        initializer: Init = "orthogonal",
         name: str | None = None,
     ):
         """Makes the cell.
@@ -79,10 +81,10 @@ class UGRNN(Cell):
         """
         super().__init__(hidden_size, name)
         self.forget_bias = forget_bias
-        self.activation = find_activation(activation)
-        self.w_init = find_initializer(initializer, blocks=2)
+        self.activation: Callable[[jax.Array], jax.Array] = find_activation(activation)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer, blocks=2)
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         H = self.hidden_size
         W = hk.Linear(2 * H, with_bias=False, w_init=self.w_init, name="W")
@@ -112,7 +114,7 @@ class LiGRU(Cell):
     SpeechBrain offers either.
     """
 
-    def __init__(self, hidden_size: int, initializer="orthogonal", name: str = "ligru"):
+    def __init__(self, hidden_size: int, initializer: Init = "orthogonal", name: str = "ligru"):
         """Makes the cell.
 
         Args:
@@ -121,9 +123,9 @@ class LiGRU(Cell):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, name)
-        self.w_init = find_initializer(initializer, blocks=2)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer, blocks=2)
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         H = self.hidden_size
         W = hk.Linear(2 * H, with_bias=False, w_init=self.w_init, name="W")
@@ -150,7 +152,7 @@ class LightRU(Cell):
     LRU, the name of another: the linear recurrent unit.
     """
 
-    def __init__(self, hidden_size: int, initializer="orthogonal", name: str = "lightru"):
+    def __init__(self, hidden_size: int, initializer: Init = "orthogonal", name: str = "lightru"):
         """Makes the cell.
 
         Args:
@@ -159,9 +161,9 @@ class LightRU(Cell):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, name)
-        self.w_init = find_initializer(initializer)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer)
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         H = self.hidden_size
         W_f = hk.Linear(H, w_init=self.w_init, name="W_f")  # with the bias b_f
@@ -183,7 +185,7 @@ class SGRN(Cell):
     torchrecurrent adds one of its two biases to the candidate as well.
     """
 
-    def __init__(self, hidden_size: int, initializer="orthogonal", name: str | None = None):
+    def __init__(self, hidden_size: int, initializer: Init = "orthogonal", name: str | None = None):
         """Makes the cell.
 
         Args:
@@ -192,9 +194,9 @@ class SGRN(Cell):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, name)
-        self.w_init = find_initializer(initializer)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer)
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         W = hk.Linear(self.hidden_size, w_init=self.w_init, name="W")  # with the bias b
         Ux = hk.Linear(self.hidden_size, with_bias=False, name="U")(x)
@@ -218,7 +220,7 @@ class SGU(Cell):
     is torchrecurrent's, which moreover has a bias inside the tanh.
     """
 
-    def __init__(self, hidden_size: int, initializer="orthogonal", name: str | None = None):
+    def __init__(self, hidden_size: int, initializer: Init = "orthogonal", name: str | None = None):
         """Makes the cell.
 
         Args:
@@ -227,9 +229,9 @@ class SGU(Cell):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, name)
-        self.w_init = find_initializer(initializer)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer)
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         H = self.hidden_size
         W_g = hk.Linear(H, with_bias=False, w_init=self.w_init, name="W_g")
@@ -283,7 +285,7 @@ class TauGRU(Cell):
         self,
         hidden_size: int,
         delay: int = 5,
-        initializer="orthogonal",
+        initializer: Init = "orthogonal",
         name: str = "taugru",
     ):
         """Makes the cell.
@@ -302,10 +304,10 @@ class TauGRU(Cell):
         if isinstance(delay, bool) or not isinstance(delay, int) or delay < 1:
             raise UserError(f"taugru: delay={delay!r}: give a whole number of at least 1")
         self.delay = delay
-        self.w_init = find_initializer(initializer, blocks=3)
-        self.w_z_init = find_initializer(initializer)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer, blocks=3)
+        self.w_z_init: Callable[..., jax.Array] = find_initializer(initializer)
 
-    def __call__(self, x, hs):
+    def __call__(self, x: jax.Array, hs: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and hs of shape [..., d + 1, H] to [..., H] and the new hs."""
         H = self.hidden_size
         W = hk.Linear(3 * H, with_bias=False, w_init=self.w_init, name="W")
@@ -317,7 +319,7 @@ class TauGRU(Cell):
         h = (1 - g) * h + g * (jnp.tanh(u) + jax.nn.sigmoid(a) * jnp.tanh(Ux_z + W_z(delayed)))
         return h, jnp.concatenate([hs[..., 1:, :], h[..., None, :]], axis=-2)
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> jax.Array:
         """Zeros, of shape [batch_size, d + 1, H], or [d + 1, H] for a `batch_size` of None."""
         shape = (self.delay + 1, self.hidden_size)
         return jnp.zeros(shape if batch_size is None else (batch_size, *shape))

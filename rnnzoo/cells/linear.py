@@ -1,14 +1,19 @@
 """Cells that are linear over time: their gates read the input, not the state."""
 
 import math
+from collections.abc import Callable
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
 from rnnzoo.cells.base import (
+    Activation,
     Cell,
+    Init,
     LinearCell,
+    Pair,
+    Parallel,
     find_activation,
     find_initializer,
     linear_scan,
@@ -29,7 +34,7 @@ class LinearRNN(Cell):
     an associative scan would multiply [H, H] matrices, H times the work of the loop.
     """
 
-    def __init__(self, hidden_size: int, initializer="orthogonal", name: str | None = None):
+    def __init__(self, hidden_size: int, initializer: Init = "orthogonal", name: str | None = None):
         """Makes the cell.
 
         Args:
@@ -38,9 +43,9 @@ class LinearRNN(Cell):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, name)
-        self.w_init = find_initializer(initializer)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer)
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         W = hk.Linear(self.hidden_size, with_bias=False, w_init=self.w_init, name="W")
         U = hk.Linear(self.hidden_size, name="U")  # with the bias b
@@ -82,7 +87,7 @@ class QRNN(Cell):
             raise UserError(
                 f"qrnn: pooling={pooling!r}: {did_you_mean(pooling, ['f', 'fo', 'ifo'])}"
             )
-        self.gates = 1 + len(pooling)
+        self.gates: int = 1 + len(pooling)
         self.V = hk.Linear(self.gates * hidden_size, with_bias=False, name="V")
         self.U = hk.Linear(self.gates * hidden_size, name="U")  # with the biases b
 
@@ -93,14 +98,14 @@ class QRNN(Cell):
         i = jax.nn.sigmoid(o_i[1] if len(o_i) == 2 else -f)
         return jax.nn.sigmoid(f), i * jnp.tanh(z), o
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: Pair) -> tuple[jax.Array, Pair]:
         """One step: x of shape [..., D] and (V x, c) to h of shape [..., H] and the new pair."""
         Vx, c = state
         f, added, o = self._pooling(self.U(x) + Vx)
         c = (f * c + added).astype(c.dtype)
         return (o * c).astype(x.dtype), (self.V(x).astype(Vx.dtype), c)
 
-    def parallel(self, xs, state):
+    def parallel(self, xs: jax.Array, state: Pair) -> tuple[jax.Array, Pair]:
         """All time steps at once: xs of shape [T, ..., D] to the outputs and the last pair."""
         Vx, c = state
         Vxs = self.V(xs).astype(Vx.dtype)
@@ -108,7 +113,7 @@ class QRNN(Cell):
         cs = linear_scan(f, added, c)
         return (o * cs).astype(xs.dtype), (Vxs[-1], cs[-1])
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> Pair:
         """A pair of zeros: [batch_size, kH] for k gates and [batch_size, H], or without that axis."""
         c = super().initial_state(batch_size)
         return jnp.concatenate([c] * self.gates, axis=-1), c
@@ -151,11 +156,11 @@ class SRU(Cell):
         super().__init__(hidden_size, name)
         self.peephole = peephole
         self.highway_bias = highway_bias
-        self.alpha = math.sqrt(1 + 2 * math.exp(highway_bias))
+        self.alpha: float = math.sqrt(1 + 2 * math.exp(highway_bias))
         self.U = hk.Linear(3 * hidden_size, with_bias=False, w_init=self._weights, name="U")
         self.P = hk.Linear(hidden_size, with_bias=False, w_init=_UNIFORM, name="P")
         if not peephole:  # with one, the next gates wait for the last state
-            self.parallel = self._all_at_once
+            self.parallel: Parallel = self._all_at_once
 
     def _weights(self, shape, dtype):
         H = self.hidden_size
@@ -176,7 +181,7 @@ class SRU(Cell):
         Px = x if x.shape[-1] == self.hidden_size else self.P(x)
         return (r * c + (1 - r) * (self.alpha * Px)).astype(x.dtype)
 
-    def __call__(self, x, c):
+    def __call__(self, x: jax.Array, c: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and c of shape [..., H] to h and the new c."""
         Ux_c, fr = self._projected(x)
         if self.peephole:
@@ -212,7 +217,7 @@ class MinGRU(LinearCell, Cell):
     (z, h). lucidrains' minGRU has no biases.
     """
 
-    def __init__(self, hidden_size: int, activation="g", name: str = "mingru"):
+    def __init__(self, hidden_size: int, activation: Activation = "g", name: str = "mingru"):
         """Makes the cell.
 
         Args:
@@ -221,10 +226,12 @@ class MinGRU(LinearCell, Cell):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, name)
-        self.activation = _g if activation == "g" else find_activation(activation)
+        self.activation: Callable[[jax.Array], jax.Array] = (
+            _g if activation == "g" else find_activation(activation)
+        )
         self.U = hk.Linear(2 * hidden_size, name="U")  # with the biases b
 
-    def coefficients(self, x):
+    def coefficients(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """(1 - z, z * candidate), each of shape [..., H]."""
         z, h = jnp.split(wide(self.U(x)), 2, axis=-1)
         return jax.nn.sigmoid(-z), jax.nn.sigmoid(z) * self.activation(h)
@@ -245,7 +252,7 @@ class MinLSTM(LinearCell, Cell):
     stored as (f, i, h).
     """
 
-    def __init__(self, hidden_size: int, activation="g", name: str = "minlstm"):
+    def __init__(self, hidden_size: int, activation: Activation = "g", name: str = "minlstm"):
         """Makes the cell.
 
         Args:
@@ -254,10 +261,12 @@ class MinLSTM(LinearCell, Cell):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, name)
-        self.activation = _g if activation == "g" else find_activation(activation)
+        self.activation: Callable[[jax.Array], jax.Array] = (
+            _g if activation == "g" else find_activation(activation)
+        )
         self.U = hk.Linear(3 * hidden_size, name="U")  # with the biases b
 
-    def coefficients(self, x):
+    def coefficients(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The scaled forget gate, and the scaled input gate times the candidate: [..., H] each."""
         f, i, h = jnp.split(wide(self.U(x)), 3, axis=-1)
         log_ratio = jax.nn.log_sigmoid(f) - jax.nn.log_sigmoid(i)
@@ -278,7 +287,7 @@ class GILR(LinearCell, Cell):
     read this layer's h_{t-1} in place of its own output. U is stored as (g, i).
     """
 
-    def __init__(self, hidden_size: int, activation="tanh", name: str | None = None):
+    def __init__(self, hidden_size: int, activation: Activation = "tanh", name: str | None = None):
         """Makes the cell.
 
         Args:
@@ -287,10 +296,10 @@ class GILR(LinearCell, Cell):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, name)
-        self.activation = find_activation(activation)
+        self.activation: Callable[[jax.Array], jax.Array] = find_activation(activation)
         self.U = hk.Linear(2 * hidden_size, name="U")  # with the biases b
 
-    def coefficients(self, x):
+    def coefficients(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """(g, (1 - g) * i), each of shape [..., H]."""
         g, i = jnp.split(wide(self.U(x)), 2, axis=-1)
         return jax.nn.sigmoid(g), jax.nn.sigmoid(-g) * self.activation(i)
@@ -334,15 +343,17 @@ class HGRN(LinearCell):
         self.hidden_size = hidden_size
         self.gamma = lower_bound
         self.U = hk.Linear(3 * hidden_size, name="U")  # with the biases b
-        self.U_g = hk.Linear(2 * hidden_size, name="U_g")
-        self.norm = hk.LayerNorm(axis=-1, create_scale=True, create_offset=True, name="norm")
+        self.U_g: hk.Linear = hk.Linear(2 * hidden_size, name="U_g")
+        self.norm: hk.LayerNorm = hk.LayerNorm(
+            axis=-1, create_scale=True, create_offset=True, name="norm"
+        )
         self.O = hk.Linear(hidden_size, name="O")
 
     def _angles(self, shape, dtype):
         exponents = jnp.arange(self.hidden_size) * (-2 / self.hidden_size)
         return (10000.0**exponents).astype(dtype)
 
-    def coefficients(self, x):
+    def coefficients(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """(lambda e^(i theta), (1 - lambda) c), complex, each of shape [..., H]."""
         theta = wide(hk.get_parameter("theta", (self.hidden_size,), x.dtype, self._angles))
         mu, re, im = jnp.split(wide(self.U(x)), 3, axis=-1)
@@ -351,12 +362,12 @@ class HGRN(LinearCell):
         a = jax.lax.complex(decay * jnp.cos(theta), decay * jnp.sin(theta))
         return a, jax.lax.complex(share * jax.nn.silu(re), share * jax.nn.silu(im))
 
-    def readout(self, h, x):
+    def readout(self, h: jax.Array, x: jax.Array) -> jax.Array:
         """The output y, of shape [..., H] and the dtype of x."""
         parts = jnp.concatenate([h.real, h.imag], axis=-1).astype(x.dtype)
         return self.O(self.norm(jax.nn.sigmoid(self.U_g(x)) * parts))
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> jax.Array:
         """Complex zeros, of shape [batch_size, H], or [H] for a `batch_size` of None."""
         H = self.hidden_size
         return jnp.zeros((H,) if batch_size is None else (batch_size, H), complex)

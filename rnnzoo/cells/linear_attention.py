@@ -1,12 +1,15 @@
 """Linear attention: heads with a matrix as state, all with or without a decay."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
 from rnnzoo.cells import shifted_attention  # noqa: F401  (registers cells)
+from rnnzoo.cells.base import Pair, State
 from rnnzoo.cells.chunks import HeadNorm, MatrixCell, flat
 from rnnzoo.errors import UserError
 from rnnzoo.registry import register
@@ -33,7 +36,7 @@ class LinearAttention(MatrixCell):
     """
 
     def __init__(
-        self, hidden_size, heads: int = 4, key_size: int | None = None, name: str | None = None
+        self, hidden_size: int, heads: int = 4, key_size: int | None = None, name: str | None = None
     ):
         """Makes the cell.
 
@@ -47,11 +50,11 @@ class LinearAttention(MatrixCell):
           UserError: `heads` does not divide H.
         """
         super().__init__(hidden_size, heads, key_size, name)
-        self.sizes = (self.key_size, self.key_size, self.value_size)
-        self.W_qkv = hk.Linear(heads * sum(self.sizes), with_bias=False, name="W_qkv")
-        self.W_o = hk.Linear(hidden_size, with_bias=False, name="W_o")
+        self.sizes: tuple[int, int, int] = (self.key_size, self.key_size, self.value_size)
+        self.W_qkv: hk.Linear = hk.Linear(heads * sum(self.sizes), with_bias=False, name="W_qkv")
+        self.W_o: hk.Linear = hk.Linear(hidden_size, with_bias=False, name="W_o")
 
-    def run(self, recur, x, S):
+    def run(self, recur: Callable[..., Any], x: jax.Array, S: jax.Array) -> tuple[jax.Array, State]:
         """As `MatrixCell.run`."""
         q, k, v = self.split(self.W_qkv(x), *self.sizes)
         q, k = jax.nn.elu(q) + 1, jax.nn.elu(k) + 1
@@ -59,7 +62,7 @@ class LinearAttention(MatrixCell):
         o = flat(o[..., :-1] / jnp.maximum(o[..., -1:], 1e-6))
         return self.W_o(o.astype(x.dtype)), S
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> jax.Array:
         """Zeros, of shape [batch_size, heads, d_k, d_v + 1]."""
         return self.zeros(batch_size, self.heads, self.key_size, self.value_size + 1)
 
@@ -90,7 +93,7 @@ class RetNet(MatrixCell):
 
     def __init__(
         self,
-        hidden_size,
+        hidden_size: int,
         heads: int = 4,
         key_size: int | None = None,
         rotation: bool = True,
@@ -115,12 +118,17 @@ class RetNet(MatrixCell):
                 "choose an even key_size or rotation=False"
             )
         self.rotation = rotation
-        self.sizes = (self.key_size, self.key_size, self.value_size, self.value_size)
-        self.W_qkvg = hk.Linear(heads * sum(self.sizes), with_bias=False, name="W_qkvg")
-        self.norm = HeadNorm(scale=False, offset=False)
-        self.W_o = hk.Linear(hidden_size, with_bias=False, name="W_o")
+        self.sizes: tuple[int, int, int, int] = (
+            self.key_size,
+            self.key_size,
+            self.value_size,
+            self.value_size,
+        )
+        self.W_qkvg: hk.Linear = hk.Linear(heads * sum(self.sizes), with_bias=False, name="W_qkvg")
+        self.norm: HeadNorm = HeadNorm(scale=False, offset=False)
+        self.W_o: hk.Linear = hk.Linear(hidden_size, with_bias=False, name="W_o")
 
-    def run(self, recur, x, S):
+    def run(self, recur: Callable[..., Any], x: jax.Array, S: jax.Array) -> tuple[jax.Array, State]:
         """As `MatrixCell.run`."""
         q, k, v, g = self.split(self.W_qkvg(x), *self.sizes)
         q = q / math.sqrt(self.key_size)
@@ -164,7 +172,7 @@ class GLA(MatrixCell):
 
     def __init__(
         self,
-        hidden_size,
+        hidden_size: int,
         heads: int = 4,
         key_size: int | None = None,
         rank: int = 16,
@@ -186,15 +194,15 @@ class GLA(MatrixCell):
         """
         super().__init__(hidden_size, heads, key_size or max(hidden_size // heads // 2, 1), name)
         self.temperature = temperature
-        self.sizes = (self.key_size, self.key_size, self.value_size)
-        self.W_qkv = hk.Linear(heads * sum(self.sizes), with_bias=False, name="W_qkv")
+        self.sizes: tuple[int, int, int] = (self.key_size, self.key_size, self.value_size)
+        self.W_qkv: hk.Linear = hk.Linear(heads * sum(self.sizes), with_bias=False, name="W_qkv")
         self.A_1 = hk.Linear(rank, with_bias=False, name="A_1")
         self.A_2 = hk.Linear(heads * self.key_size, name="A_2")
-        self.W_r = hk.Linear(hidden_size, name="W_r")
-        self.norm = HeadNorm()
-        self.W_o = hk.Linear(hidden_size, with_bias=False, name="W_o")
+        self.W_r: hk.Linear = hk.Linear(hidden_size, name="W_r")
+        self.norm: HeadNorm = HeadNorm()
+        self.W_o: hk.Linear = hk.Linear(hidden_size, with_bias=False, name="W_o")
 
-    def run(self, recur, x, S):
+    def run(self, recur: Callable[..., Any], x: jax.Array, S: jax.Array) -> tuple[jax.Array, State]:
         """As `MatrixCell.run`."""
         q, k, v = self.split(self.W_qkv(x), *self.sizes)
         (gate,) = self.split(self.A_2(self.A_1(x)), self.key_size)
@@ -222,7 +230,7 @@ class HGRN2(MatrixCell):
     """
 
     def __init__(
-        self, hidden_size, heads: int = 4, lower_bound: float = 0.0, name: str | None = None
+        self, hidden_size: int, heads: int = 4, lower_bound: float = 0.0, name: str | None = None
     ):
         """Makes the cell.
 
@@ -241,11 +249,11 @@ class HGRN2(MatrixCell):
                 f"{self.name}: lower_bound={lower_bound} must be at least 0 and below 1"
             )
         self.lower_bound = lower_bound
-        self.W_gfi = hk.Linear(3 * hidden_size, with_bias=False, name="W_gfi")
-        self.norm = HeadNorm(mean=False, offset=False)
-        self.W_o = hk.Linear(hidden_size, with_bias=False, name="W_o")
+        self.W_gfi: hk.Linear = hk.Linear(3 * hidden_size, with_bias=False, name="W_gfi")
+        self.norm: HeadNorm = HeadNorm(mean=False, offset=False)
+        self.W_o: hk.Linear = hk.Linear(hidden_size, with_bias=False, name="W_o")
 
-    def run(self, recur, x, S):
+    def run(self, recur: Callable[..., Any], x: jax.Array, S: jax.Array) -> tuple[jax.Array, State]:
         """As `MatrixCell.run`."""
         g, f, i = self.split(self.W_gfi(x), *[self.value_size] * 3)
         log_f = jax.nn.log_sigmoid(f)
@@ -280,7 +288,7 @@ class MLSTM(MatrixCell):
 
     def __init__(
         self,
-        hidden_size,
+        hidden_size: int,
         heads: int = 4,
         key_size: int | None = None,
         norm: bool = True,
@@ -299,16 +307,21 @@ class MLSTM(MatrixCell):
           UserError: `heads` does not divide H.
         """
         super().__init__(hidden_size, heads, key_size, name)
-        self.sizes = (self.key_size, self.key_size, self.value_size, self.value_size)
-        self.W_qkvo = hk.Linear(heads * sum(self.sizes), name="W_qkvo")
-        self.w_if = hk.Linear(2 * heads, b_init=self._bias, name="w_if")
-        self.norm = HeadNorm(offset=False) if norm else None
+        self.sizes: tuple[int, int, int, int] = (
+            self.key_size,
+            self.key_size,
+            self.value_size,
+            self.value_size,
+        )
+        self.W_qkvo: hk.Linear = hk.Linear(heads * sum(self.sizes), name="W_qkvo")
+        self.w_if: hk.Linear = hk.Linear(2 * heads, b_init=self._bias, name="w_if")
+        self.norm: HeadNorm | None = HeadNorm(offset=False) if norm else None
 
     def _bias(self, shape, dtype):
         b_f = jnp.linspace(3, 6, self.heads, dtype=dtype)
         return jnp.zeros(shape, dtype).at[self.heads :].set(b_f)
 
-    def run(self, recur, x, state):
+    def run(self, recur: Callable[..., Any], x: jax.Array, state: Pair) -> tuple[jax.Array, State]:
         """As `MatrixCell.run`."""
         C, m = state
         q, k, v, o = self.split(self.W_qkvo(x), *self.sizes)
@@ -327,7 +340,7 @@ class MLSTM(MatrixCell):
         h = self.norm(h, x.dtype) if self.norm else flat(h).astype(x.dtype)
         return jax.nn.sigmoid(flat(o)) * h, (C, last_m[..., 0].astype(state[1].dtype))
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> Pair:
         """Zeros: C with n, [batch_size, heads, d_k, d_v + 1], and m, [batch_size, heads]."""
         C = self.zeros(batch_size, self.heads, self.key_size, self.value_size + 1)
         return C, self.zeros(batch_size, self.heads)

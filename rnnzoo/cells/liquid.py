@@ -1,12 +1,14 @@
 """Continuous-time cells solved or approximated within a step: LTC, CfC and the Legendre memory."""
 
+from collections.abc import Callable
+
 import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import expm
 
-from rnnzoo.cells.base import Cell, find_activation, find_initializer
+from rnnzoo.cells.base import Activation, Cell, Init, Pair, find_activation, find_initializer
 from rnnzoo.errors import UserError
 from rnnzoo.registry import register
 
@@ -35,7 +37,7 @@ class LTC(Cell):
         hidden_size: int,
         unfolds: int = 6,
         time_span: float = 1.0,
-        initializer="orthogonal",
+        initializer: Init = "orthogonal",
         name: str | None = None,
     ):
         """Makes the cell.
@@ -54,10 +56,10 @@ class LTC(Cell):
         _require("ltc", "unfolds", unfolds >= 1, unfolds, "at least 1")
         _require("ltc", "time_span", time_span > 0, time_span, "positive")
         self.unfolds = unfolds
-        self.delta = time_span / unfolds
-        self.w_init = find_initializer(initializer)
+        self.delta: float = time_span / unfolds
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer)
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         H = self.hidden_size
         W = hk.Linear(H, with_bias=False, w_init=self.w_init, name="W")
@@ -112,10 +114,10 @@ class CfC(Cell):
         _require("cfc", "backbone_units", backbone_units >= 1, backbone_units, "at least 1")
         _require("cfc", "backbone_layers", backbone_layers >= 0, backbone_layers, "at least 0")
         _require("cfc", "time_span", time_span > 0, time_span, "positive")
-        self.backbone_sizes = [backbone_units] * backbone_layers
+        self.backbone_sizes: list[int] = [backbone_units] * backbone_layers
         self.time_span = time_span
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         glorot = find_initializer("glorot")
         v = jnp.concatenate([x, h], axis=-1)
@@ -129,7 +131,7 @@ class CfC(Cell):
         return h, h
 
 
-def lecun_tanh(v):
+def lecun_tanh(v: jax.Array) -> jax.Array:
     """LeCun's (1998) scaled tanh, with the digits of ncps."""
     return 1.7159 * jnp.tanh(0.666 * v)
 
@@ -154,12 +156,15 @@ class LMU(Cell):
     e_m from 0, and the matrices from Glorot's normal. KerasLMU leaves e_h, e_m and W_x out by default.
     """
 
+    A_bar: np.ndarray
+    B_bar: np.ndarray
+
     def __init__(
         self,
         hidden_size: int,
         order: int | None = None,
         theta: float = 128.0,
-        activation="tanh",
+        activation: Activation = "tanh",
         name: str | None = None,
     ):
         """Makes the cell.
@@ -175,13 +180,13 @@ class LMU(Cell):
           UserError: `order` is not at least 1, or `theta` not positive.
         """
         super().__init__(hidden_size, name)
-        self.order = hidden_size if order is None else order
+        self.order: int = hidden_size if order is None else order
         _require("lmu", "order", self.order >= 1, order, "at least 1")
         _require("lmu", "theta", theta > 0, theta, "positive")
-        self.activation = find_activation(activation)
+        self.activation: Callable[[jax.Array], jax.Array] = find_activation(activation)
         self.A_bar, self.B_bar = legendre_system(self.order, theta)
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: Pair) -> tuple[jax.Array, Pair]:
         """One step: x of shape [..., D] and a pair of [..., H] and [..., d] to h and the new pair."""
         h, m = state
         lecun = hk.initializers.VarianceScaling(1.0, "fan_in", "uniform")
@@ -198,7 +203,7 @@ class LMU(Cell):
         h = self.activation(W_x(x) + W_h(h) + W_m(m))
         return h, (h, m)
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> Pair:
         """Zeros, of shapes [batch_size, H] and [batch_size, d], or [H] and [d] for None."""
         m = jnp.zeros((self.order,) if batch_size is None else (batch_size, self.order))
         return super().initial_state(batch_size), m

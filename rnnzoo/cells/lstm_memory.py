@@ -1,13 +1,14 @@
 """Variants of the LSTM's memory: how it is nested, ordered, timed and read."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.cells.base import Cell, find_initializer
+from rnnzoo.cells.base import Cell, Init, find_initializer
 from rnnzoo.cells.gated import LSTM
 from rnnzoo.cells.lstm_variants import PeepholeLSTM
 from rnnzoo.errors import UserError
@@ -40,7 +41,7 @@ class OrderedNeuronsLSTM(LSTM):
         hidden_size: int,
         chunk_size: int = 1,
         forget_bias: float = 1.0,
-        initializer="orthogonal",
+        initializer: Init = "orthogonal",
         name: str = "on_lstm",
     ):
         """Makes the cell.
@@ -62,9 +63,9 @@ class OrderedNeuronsLSTM(LSTM):
                 "choose a divisor"
             )
         self.chunk_size = chunk_size
-        self.w_master_init = find_initializer(initializer, blocks=2)
+        self.w_master_init: Callable[..., jax.Array] = find_initializer(initializer, blocks=2)
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: hk.LSTMState) -> tuple[jax.Array, hk.LSTMState]:
         """One step: x of shape [..., D] and a pair (h, c) of [..., H] to h and the new pair."""
         h, c = state
         H, chunks = self.hidden_size, self.hidden_size // self.chunk_size
@@ -115,7 +116,7 @@ class NestedLSTM(LSTM):
         hidden_size: int,
         depth: int = 2,
         forget_bias: float = 1.0,
-        initializer="orthogonal",
+        initializer: Init = "orthogonal",
         name: str | None = None,
     ):
         """Makes the cell.
@@ -135,7 +136,9 @@ class NestedLSTM(LSTM):
             raise UserError(f"nested_lstm: depth={depth} is too small: choose 1 or more")
         self.depth = depth
 
-    def __call__(self, x, state):
+    def __call__(
+        self, x: jax.Array, state: tuple[jax.Array, ...]
+    ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
         """One step: x of shape [..., D] and (h, c, ...), each [..., H], to h and the new tuple."""
 
         def lstm(level, x, h, memories):
@@ -152,7 +155,7 @@ class NestedLSTM(LSTM):
         h, memories = lstm(1, x, h, memories)
         return h, (h, *memories)
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> tuple[jax.Array, ...]:
         """1 + depth zeros, each of shape [batch_size, H], or [H] for a `batch_size` of None."""
         zeros = Cell.initial_state(self, batch_size)
         return (zeros,) * (1 + self.depth)
@@ -192,6 +195,10 @@ class PhasedLSTM(PeepholeLSTM):
     modulo.
     """
 
+    log_period: tuple[float, float]
+    ratio: float
+    leak: float
+
     def __init__(
         self,
         hidden_size: int,
@@ -199,7 +206,7 @@ class PhasedLSTM(PeepholeLSTM):
         ratio: float = 0.25,
         leak: float = 0.001,
         forget_bias: float = 1.0,
-        initializer="orthogonal",
+        initializer: Init = "orthogonal",
         name: str | None = None,
     ):
         """Makes the cell.
@@ -221,7 +228,7 @@ class PhasedLSTM(PeepholeLSTM):
             raise UserError(f"phased_lstm: ratio={ratio} is no part of a period: choose 0 < r < 1")
         self.log_period, self.ratio, self.leak = log_period, ratio, leak
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: PhasedLSTMState) -> tuple[jax.Array, PhasedLSTMState]:
         """One step: x of shape [..., D] and a state (h, c, t) to h, [..., H], and the new state."""
         h, c, t = state
         _, awake = super().__call__(x, hk.LSTMState(h, c))
@@ -250,7 +257,7 @@ class PhasedLSTM(PeepholeLSTM):
         k = jnp.where(phi < r, jnp.where(phi < r / 2, rising, 2 - rising), self.leak * phi)
         return k.astype(dtype)
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> PhasedLSTMState:
         """Zeros: h and c of shape [batch_size, H], t of [batch_size]; no batch axis for None."""
         zeros = Cell.initial_state(self, batch_size)
         return PhasedLSTMState(zeros, zeros, jnp.zeros(zeros.shape[:-1], jnp.int32))
@@ -286,7 +293,7 @@ class MCLSTM(LSTM):
         self,
         hidden_size: int,
         forget_bias: float = 1.0,
-        initializer="orthogonal",
+        initializer: Init = "orthogonal",
         name: str | None = None,
     ):
         """Makes the cell.
@@ -299,9 +306,9 @@ class MCLSTM(LSTM):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, forget_bias, name=name)
-        self.w_init = find_initializer(initializer, blocks=5)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer, blocks=5)
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: MCLSTMState) -> tuple[jax.Array, MCLSTMState]:
         """One step: x of shape [..., D] and a pair (v, c) of [..., H] to h and the new pair."""
         v, c = state
         H = self.hidden_size
@@ -312,7 +319,7 @@ class MCLSTM(LSTM):
         h, v = jax.nn.sigmoid(o) * jnp.tanh(c), jax.nn.sigmoid(m) * jnp.tanh(c)
         return h, MCLSTMState(v, c)
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> MCLSTMState:
         """A pair of zeros, each of shape [batch_size, H], or [H] for a `batch_size` of None."""
         zeros = Cell.initial_state(self, batch_size)
         return MCLSTMState(zeros, zeros)
@@ -340,7 +347,7 @@ class WMCLSTM(LSTM):
         self,
         hidden_size: int,
         forget_bias: float = 1.0,
-        initializer="orthogonal",
+        initializer: Init = "orthogonal",
         name: str | None = None,
     ):
         """Makes the cell.
@@ -352,10 +359,10 @@ class WMCLSTM(LSTM):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, forget_bias, initializer, name)
-        self.v_init = find_initializer(initializer, blocks=2)
-        self.v_o_init = find_initializer(initializer)
+        self.v_init: Callable[..., jax.Array] = find_initializer(initializer, blocks=2)
+        self.v_o_init: Callable[..., jax.Array] = find_initializer(initializer)
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: hk.LSTMState) -> tuple[jax.Array, hk.LSTMState]:
         """One step: x of shape [..., D] and a pair (h, c) of [..., H] to h and the new pair."""
         h, c = state
         H = self.hidden_size

@@ -1,10 +1,12 @@
 """Variants of the LSTM's gates: what they read and what they act on."""
 
+from collections.abc import Callable
+
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.cells.base import Cell, find_initializer
+from rnnzoo.cells.base import Cell, Init, State, find_initializer
 from rnnzoo.cells.gated import LSTM
 from rnnzoo.errors import UserError, did_you_mean
 from rnnzoo.registry import register
@@ -29,7 +31,7 @@ class LSTM1997(Cell):
     gradient is whole. The gates are stored side by side as (i, g, o).
     """
 
-    def __init__(self, hidden_size: int, initializer="orthogonal", name: str = "lstm_1997"):
+    def __init__(self, hidden_size: int, initializer: Init = "orthogonal", name: str = "lstm_1997"):
         """Makes the cell.
 
         Args:
@@ -39,9 +41,9 @@ class LSTM1997(Cell):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, name)
-        self.w_init = find_initializer(initializer, blocks=3)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer, blocks=3)
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: hk.LSTMState) -> tuple[jax.Array, hk.LSTMState]:
         """One step: x of shape [..., D] and a pair (h, c) of [..., H] to h and the new pair."""
         h, c = state
         H = self.hidden_size
@@ -52,7 +54,7 @@ class LSTM1997(Cell):
         h = jax.nn.sigmoid(o) * jnp.tanh(c / 2)
         return h, hk.LSTMState(h, c)
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> hk.LSTMState:
         """A pair of zeros, each of shape [batch_size, H], or [H] for a `batch_size` of None."""
         zeros = super().initial_state(batch_size)
         return hk.LSTMState(zeros, zeros)
@@ -76,7 +78,7 @@ class PeepholeLSTM(LSTM):
     are stored side by side as (i, f, g, o).
     """
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: State) -> tuple[jax.Array, State]:
         """One step: x of shape [..., D] and a pair (h, c) of [..., H] to h and the new pair."""
         o, c = _peephole_memory(self, x, *state)
         h = o * jnp.tanh(c)
@@ -117,9 +119,9 @@ class ResidualLSTM(LSTM):
     def __init__(
         self,
         hidden_size: int,
-        shortcut="linear",
+        shortcut: str = "linear",
         forget_bias: float = 1.0,
-        initializer="orthogonal",
+        initializer: Init = "orthogonal",
         name: str | None = None,
     ):
         """Makes the cell.
@@ -142,7 +144,7 @@ class ResidualLSTM(LSTM):
             )
         self.shortcut = shortcut
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: hk.LSTMState) -> tuple[jax.Array, hk.LSTMState]:
         """One step: x of shape [..., D] and a pair (h, c) of [..., H] to h and the new pair.
 
         Raises:
@@ -185,7 +187,7 @@ class MultiplicativeLSTM(LSTM):
         self,
         hidden_size: int,
         forget_bias: float = 1.0,
-        initializer="orthogonal",
+        initializer: Init = "orthogonal",
         name: str | None = None,
     ):
         """Makes the cell.
@@ -197,9 +199,9 @@ class MultiplicativeLSTM(LSTM):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, forget_bias, initializer, name)
-        self.w_m_init = find_initializer(initializer)
+        self.w_m_init: Callable[..., jax.Array] = find_initializer(initializer)
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: hk.LSTMState) -> tuple[jax.Array, hk.LSTMState]:
         """One step: x of shape [..., D] and a pair (h, c) of [..., H] to h and the new pair."""
         h, c = state
         W_m = hk.Linear(self.hidden_size, with_bias=False, w_init=self.w_m_init, name="W_m")
@@ -223,13 +225,16 @@ class MogrifierLSTM(LSTM):
     1 - f_t.
     """
 
+    rounds: int
+    rank: int | None
+
     def __init__(
         self,
         hidden_size: int,
         rounds: int = 5,
         rank: int | None = None,
         forget_bias: float = 1.0,
-        initializer="orthogonal",
+        initializer: Init = "orthogonal",
         name: str | None = None,
     ):
         """Makes the cell.
@@ -252,7 +257,7 @@ class MogrifierLSTM(LSTM):
             raise UserError(f"mogrifier_lstm: rank={rank} is too small: choose 1 or more, or None")
         self.rounds, self.rank = rounds, rank
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: hk.LSTMState) -> tuple[jax.Array, hk.LSTMState]:
         """One step: x of shape [..., D] and a pair (h, c) of [..., H] to h and the new pair."""
         h, c = state
         for r in range(1, self.rounds + 1):
@@ -290,7 +295,7 @@ class NAS(Cell):
     cell. The eight blocks are stored side by side, the biases with W.
     """
 
-    def __init__(self, hidden_size: int, initializer="orthogonal", name: str | None = None):
+    def __init__(self, hidden_size: int, initializer: Init = "orthogonal", name: str | None = None):
         """Makes the cell.
 
         Args:
@@ -300,9 +305,9 @@ class NAS(Cell):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, name)
-        self.w_init = find_initializer(initializer, blocks=8)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer, blocks=8)
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: hk.LSTMState) -> tuple[jax.Array, hk.LSTMState]:
         """One step: x of shape [..., D] and a pair (h, c) of [..., H] to h and the new pair."""
         h, c = state
         W = hk.Linear(8 * self.hidden_size, w_init=self.w_init, name="W")  # with the biases b
@@ -317,7 +322,7 @@ class NAS(Cell):
         h = jnp.tanh(c * jnp.tanh(y_2 + y_3))
         return h, hk.LSTMState(h, c)
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> hk.LSTMState:
         """A pair of zeros, each of shape [batch_size, H], or [H] for a `batch_size` of None."""
         zeros = super().initial_state(batch_size)
         return hk.LSTMState(zeros, zeros)

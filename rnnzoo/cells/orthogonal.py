@@ -1,12 +1,13 @@
 """Cells with orthogonal or independent recurrent weights."""
 
 import math
+from collections.abc import Callable
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.cells.base import Cell, find_activation
+from rnnzoo.cells.base import Activation, Cell, find_activation
 from rnnzoo.errors import UserError, did_you_mean
 from rnnzoo.registry import register
 
@@ -63,7 +64,7 @@ class IndRNN(Cell):
         hidden_size: int,
         time_steps: int | None = None,
         bounded: bool = False,
-        activation="relu",
+        activation: Activation = "relu",
         name: str = "indrnn",
     ):
         """Makes the cell.
@@ -81,11 +82,11 @@ class IndRNN(Cell):
         super().__init__(hidden_size, name)
         if time_steps is not None and time_steps < 1:
             raise UserError(f"indrnn: time_steps={time_steps} is no length of time: take 1 or more")
-        self.bound = 1.0 if time_steps is None else 2 ** (1 / time_steps)
+        self.bound: float = 1.0 if time_steps is None else 2 ** (1 / time_steps)
         self.bounded = bounded
-        self.activation = find_activation(activation)
+        self.activation: Callable[[jax.Array], jax.Array] = find_activation(activation)
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         W = hk.Linear(self.hidden_size, name="W")  # with the bias b
         u_init = hk.initializers.RandomUniform(0.0, self.bound)
@@ -124,9 +125,9 @@ class ExpRNN(Cell):
           UserError: no such initialiser.
         """
         super().__init__(hidden_size, name)
-        self.a_init = _skew_initializer("exprnn", initializer)
+        self.a_init: Callable[..., jax.Array] = _skew_initializer("exprnn", initializer)
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         H = self.hidden_size
         A = hk.get_parameter("A", (H, H), x.dtype, self.a_init)
@@ -168,14 +169,14 @@ class ScoRNN(Cell):
           UserError: D has no room for that many.
         """
         super().__init__(hidden_size, name)
-        self.negative = hidden_size // 2 if negative is None else negative
+        self.negative: int = hidden_size // 2 if negative is None else negative
         if not 0 <= self.negative <= hidden_size:
             raise UserError(
                 f"scornn: negative={negative} of {hidden_size} entries: take 0 to {hidden_size}"
             )
-        self.a_init = _skew_initializer("scornn", "cayley")
+        self.a_init: Callable[..., jax.Array] = _skew_initializer("scornn", "cayley")
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         H = self.hidden_size
         A = hk.get_parameter("A", (H, H), x.dtype, self.a_init)
@@ -208,6 +209,10 @@ class LipschitzRNN(Cell):
     0.03.
     """
 
+    beta: float
+    gamma: float
+    step: float
+
     def __init__(
         self,
         hidden_size: int,
@@ -229,7 +234,9 @@ class LipschitzRNN(Cell):
         """
         super().__init__(hidden_size, name)
         self.beta, self.gamma, self.step = beta, gamma, step
-        self.m_init = hk.initializers.RandomNormal(stddev / hidden_size)
+        self.m_init: hk.initializers.RandomNormal = hk.initializers.RandomNormal(
+            stddev / hidden_size
+        )
 
     def _structured(self, name: str, dtype):
         H = self.hidden_size
@@ -237,7 +244,7 @@ class LipschitzRNN(Cell):
         sums = (1 - self.beta) * (M + M.T) + self.beta * (M - M.T)
         return sums - self.gamma * jnp.eye(H, dtype=dtype)
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         A = self._structured("M_A", x.dtype)
         W = self._structured("M_W", x.dtype)

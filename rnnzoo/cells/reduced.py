@@ -1,10 +1,12 @@
 """Gated cells reduced to fewer gates or products."""
 
+from collections.abc import Callable
+
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.cells.base import Cell, find_activation, find_initializer
+from rnnzoo.cells.base import Activation, Cell, Init, find_activation, find_initializer
 from rnnzoo.errors import UserError
 from rnnzoo.registry import register
 
@@ -14,7 +16,7 @@ class _Reduced(Cell):
 
     blocks = 1
 
-    def __init__(self, hidden_size, initializer="orthogonal", name: str | None = None):
+    def __init__(self, hidden_size: int, initializer: Init = "orthogonal", name: str | None = None):
         """Makes the cell.
 
         Args:
@@ -24,7 +26,7 @@ class _Reduced(Cell):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, name)
-        self.w_init = find_initializer(initializer, self.blocks)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer, self.blocks)
 
 
 @register("janet", family="reduced", cites="vanderwesthuizen2018unreasonable")
@@ -43,7 +45,12 @@ class JANET(Cell):
     """
 
     def __init__(
-        self, hidden_size, beta=1.0, t_max=784.0, initializer="orthogonal", name: str | None = None
+        self,
+        hidden_size: int,
+        beta: float = 1.0,
+        t_max: float = 784.0,
+        initializer: Init = "orthogonal",
+        name: str | None = None,
     ):
         """Makes the cell.
 
@@ -58,11 +65,13 @@ class JANET(Cell):
           UserError: `t_max` is too small.
         """
         super().__init__(hidden_size, name)
-        self.w_init = find_initializer(initializer, blocks=2)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer, blocks=2)
         self.beta = beta
-        self.f_init = hk.initializers.Constant(1.0) if t_max is None else _chrono("janet", t_max)
+        self.f_init: Callable[..., jax.Array] = (
+            hk.initializers.Constant(1.0) if t_max is None else _chrono("janet", t_max)
+        )
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         W = hk.Linear(2 * self.hidden_size, with_bias=False, w_init=self.w_init, name="W")
         U = hk.Linear(2 * self.hidden_size, b_init=self._bias, name="U")  # with the biases b
@@ -89,7 +98,7 @@ class MinimalRNN(_Reduced):
     network, which then stands below the cell; this is the single layer of the paper's experiments.
     """
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         W = hk.Linear(self.hidden_size, with_bias=False, w_init=self.w_init, name="W")
         U = hk.Linear(self.hidden_size, name="U")  # with the bias b_z
@@ -116,7 +125,11 @@ class RAN(Cell):
     """
 
     def __init__(
-        self, hidden_size: int, activation="tanh", initializer="orthogonal", name: str | None = None
+        self,
+        hidden_size: int,
+        activation: Activation = "tanh",
+        initializer: Init = "orthogonal",
+        name: str | None = None,
     ):
         """Makes the cell.
 
@@ -127,10 +140,10 @@ class RAN(Cell):
           name: Haiku's module name.
         """
         super().__init__(hidden_size, name)
-        self.w_init = find_initializer(initializer, blocks=2)
-        self.activation = find_activation(activation)
+        self.w_init: Callable[..., jax.Array] = find_initializer(initializer, blocks=2)
+        self.activation: Callable[[jax.Array], jax.Array] = find_activation(activation)
 
-    def __call__(self, x, c):
+    def __call__(self, x: jax.Array, c: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and c of shape [..., H] to (h, c)."""
         W = hk.Linear(2 * self.hidden_size, with_bias=False, w_init=self.w_init, name="W")
         U = hk.Linear(2 * self.hidden_size, name="U")  # with the biases b
@@ -155,7 +168,7 @@ class ATR(_Reduced):
     has this one. torchrecurrent has one more, in p_t.
     """
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         p = hk.Linear(self.hidden_size, with_bias=False, name="U")(x)
         q = hk.Linear(self.hidden_size, w_init=self.w_init, name="W")(h)  # with the bias b
@@ -179,7 +192,7 @@ class CFN(_Reduced):
 
     blocks = 2
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         W = hk.Linear(2 * self.hidden_size, with_bias=False, w_init=self.w_init, name="W")
         U = hk.Linear(2 * self.hidden_size, b_init=self._bias, name="U")  # with the biases b
@@ -204,8 +217,16 @@ class FastRNN(_Reduced):
     torchrecurrent starts them the other way round.
     """
 
+    alpha: float
+    beta: float
+
     def __init__(
-        self, hidden_size, alpha=-3.0, beta=3.0, initializer="orthogonal", name: str | None = None
+        self,
+        hidden_size: int,
+        alpha: float = -3.0,
+        beta: float = 3.0,
+        initializer: Init = "orthogonal",
+        name: str | None = None,
     ):
         """Makes the cell.
 
@@ -219,7 +240,7 @@ class FastRNN(_Reduced):
         super().__init__(hidden_size, initializer, name)
         self.alpha, self.beta = alpha, beta
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         W = hk.Linear(self.hidden_size, with_bias=False, w_init=self.w_init, name="W")
         U = hk.Linear(self.hidden_size, name="U")  # with the bias b
@@ -242,8 +263,16 @@ class FastGRNN(_Reduced):
     torchrecurrent's gate is a tanh by default, and its zeta and nu start from 3 and -3.
     """
 
+    zeta: float
+    nu: float
+
     def __init__(
-        self, hidden_size, zeta=1.0, nu=-4.0, initializer="orthogonal", name: str | None = None
+        self,
+        hidden_size: int,
+        zeta: float = 1.0,
+        nu: float = -4.0,
+        initializer: Init = "orthogonal",
+        name: str | None = None,
     ):
         """Makes the cell.
 
@@ -257,7 +286,7 @@ class FastGRNN(_Reduced):
         super().__init__(hidden_size, initializer, name)
         self.zeta, self.nu = zeta, nu
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         W = hk.Linear(self.hidden_size, with_bias=False, w_init=self.w_init, name="W")
         U = hk.Linear(self.hidden_size, with_bias=False, name="U")
@@ -284,7 +313,13 @@ class STAR(_Reduced):
     gates are stored side by side as (k, z).
     """
 
-    def __init__(self, hidden_size, t_max=None, initializer="orthogonal", name: str | None = None):
+    def __init__(
+        self,
+        hidden_size: int,
+        t_max: float | None = None,
+        initializer: Init = "orthogonal",
+        name: str | None = None,
+    ):
         """Makes the cell.
 
         Args:
@@ -297,9 +332,11 @@ class STAR(_Reduced):
           UserError: `t_max` is too small.
         """
         super().__init__(hidden_size, initializer, name)
-        self.forget_init = jnp.zeros if t_max is None else _chrono("star", t_max)
+        self.forget_init: Callable[..., jax.Array] = (
+            jnp.zeros if t_max is None else _chrono("star", t_max)
+        )
 
-    def __call__(self, x, h):
+    def __call__(self, x: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
         W = hk.Linear(self.hidden_size, with_bias=False, w_init=self.w_init, name="W")
         U = hk.Linear(2 * self.hidden_size, b_init=self._bias, name="U")  # with the biases b
@@ -311,77 +348,6 @@ class STAR(_Reduced):
     def _bias(self, shape, dtype):
         H = self.hidden_size
         return jnp.concatenate([-self.forget_init((H,), dtype), jnp.zeros(H, dtype)])
-
-
-@register("miru1", family="reduced", cites="zyarah2026minion")
-class MiRU1(Cell):
-    r"""The first minion recurrent unit: a GRU whose update gate is a fixed number.
-
-    .. math::
-        r_t = \sigma(U_r x_t + W_r h_{t-1} + b_r) \\
-        \tilde{h}_t = \tanh(U_h x_t + W_h (r_t \odot h_{t-1}) + b_h) \\
-        h_t = \lambda h_{t-1} + (1 - \lambda) \tilde{h}_t
-
-    The output is the new state h_t. lambda is a setting, not trained; 0.5 is torchrecurrent's. What
-    belongs to r and h is stored side by side in this order.
-    """
-
-    def __init__(self, hidden_size, update=0.5, initializer="orthogonal", name: str = "miru1"):
-        """Makes the cell.
-
-        Args:
-          hidden_size: H, the number of units.
-          update: lambda, the share of the old state, between 0 and 1.
-          initializer: of each block of W, as for `MinimalRNN`.
-          name: Haiku's module name.
-        """
-        super().__init__(hidden_size, name)
-        self.w_init = find_initializer(initializer, blocks=2)
-        self.update = update
-
-    def __call__(self, x, h):
-        """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
-        H = self.hidden_size
-        Ux_r, Ux_h = jnp.split(hk.Linear(2 * H, name="U")(x), 2, axis=-1)  # with the biases b
-        W_r, W_h = jnp.split(hk.get_parameter("W", (H, 2 * H), x.dtype, self.w_init), 2, axis=-1)
-        r = jax.nn.sigmoid(Ux_r + h @ W_r)
-        h = self.update * h + (1 - self.update) * jnp.tanh(Ux_h + (r * h) @ W_h)
-        return h, h
-
-
-@register("miru2", family="reduced", cites="zyarah2026minion")
-class MiRU2(_Reduced):
-    r"""The second minion recurrent unit: a GRU whose two gates are fixed numbers.
-
-    .. math::
-        \tilde{h}_t = \tanh(U x_t + W (\theta h_{t-1}) + b) \\
-        h_t = \lambda h_{t-1} + (1 - \lambda) \tilde{h}_t
-
-    The output is the new state h_t. theta and lambda are settings, not trained; 0.5 is
-    torchrecurrent's for both.
-    """
-
-    def __init__(
-        self, hidden_size, update=0.5, reset=0.5, initializer="orthogonal", name: str = "miru2"
-    ):
-        """Makes the cell.
-
-        Args:
-          hidden_size: H, the number of units.
-          update: lambda, the share of the old state, between 0 and 1.
-          reset: theta, how much of the old state the candidate sees, between 0 and 1.
-          initializer: of W, as for `MinimalRNN`.
-          name: Haiku's module name.
-        """
-        super().__init__(hidden_size, initializer, name)
-        self.update, self.reset = update, reset
-
-    def __call__(self, x, h):
-        """One step: x of shape [..., D] and h of shape [..., H] to (h, h)."""
-        W = hk.Linear(self.hidden_size, with_bias=False, w_init=self.w_init, name="W")
-        U = hk.Linear(self.hidden_size, name="U")  # with the bias b
-        h = self.update * h + (1 - self.update) * jnp.tanh(U(x) + W(self.reset * h))
-        return h, h
 
 
 def _chrono(cell: str, t_max: float):

@@ -6,7 +6,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.cells.base import find_initializer
+from rnnzoo.cells.base import Pair, find_initializer
 from rnnzoo.cells.delta_rule import (
     DeltaCell,
     in_chunks,
@@ -58,18 +58,18 @@ class RWKV7(DeltaCell):
         """
         super().__init__(hidden_size, heads, None, name)
         H, wide, wider = hidden_size, self._rank(2.5), self._rank(5)
-        self.sizes = {"r": H, "k": H, "v": H, "d": wide, "a": wide, "g": wider}
+        self.sizes: dict[str, int] = {"r": H, "k": H, "v": H, "d": wide, "a": wide, "g": wider}
         small = hk.initializers.VarianceScaling(0.01, "fan_in", "truncated_normal")
         self.D_2 = hk.Linear(H, w_init=small, b_init=self._initial_decay, name="D_2")
         self.A_2 = hk.Linear(H, w_init=small, b_init=self._initial_rate, name="A_2")
         self.G_2 = hk.Linear(H, with_bias=False, name="G_2")
-        self.norm = hk.LayerNorm(-1, False, False, eps=1e-5 * self.d_v, name="norm")
-        self.W_o = hk.Linear(H, with_bias=False, name="W_o")
+        self.norm: hk.LayerNorm = hk.LayerNorm(-1, False, False, eps=1e-5 * self.d_v, name="norm")
+        self.W_o: hk.Linear = hk.Linear(H, with_bias=False, name="W_o")
 
     def _rank(self, factor: float) -> int:
         return max(32, 32 * round(factor * self.hidden_size**0.5 / 32))
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: Pair) -> tuple[jax.Array, Pair]:
         """One step: x of shape [..., D] and the state to the output, [..., H], and the new state."""
         S, before = state
         now, later = self._projected(x)
@@ -77,7 +77,7 @@ class RWKV7(DeltaCell):
         o, S = generalised_delta_rule(*coefficients[:-1], S)
         return self._readout(o, *coefficients), (S, later)
 
-    def parallel(self, xs, state):
+    def parallel(self, xs: jax.Array, state: Pair) -> tuple[jax.Array, Pair]:
         """All time steps at once: xs of shape [T, ..., D] to the outputs and the last state."""
         S, before = state
         now, later = self._projected(xs)
@@ -132,7 +132,7 @@ class RWKV7(DeltaCell):
         place = jnp.linspace(-1, 1, self.d_k) if self.d_k > 1 else jnp.zeros(1)
         return jnp.linspace(0, 1, self.hidden_size), jnp.tile(place * jnp.abs(place), self.heads)
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> Pair:
         """Zeros, with a leading axis of `batch_size` or without."""
         S = super().initial_state(batch_size)
         return S, jnp.zeros((*S.shape[:-3], sum(self.sizes.values())))
@@ -144,7 +144,15 @@ def _initial_mixture(shape, dtype):
     return (1 - (jnp.arange(D)[:, None] / D) ** powers).astype(dtype)
 
 
-def generalised_delta_rule(r, log_w, kappa, a, k, v, S):
+def generalised_delta_rule(
+    r: jax.Array,
+    log_w: jax.Array,
+    kappa: jax.Array,
+    a: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    S: jax.Array,
+) -> Pair:
     """One step of S = diag(w) S - (a kappa) kappa^T S + k v^T; (S^T r, S)."""
     y = -jnp.einsum("...kv,...k->...v", S, kappa)
     write = (a * kappa)[..., :, None] * y[..., None, :] + k[..., :, None] * v[..., None, :]
@@ -152,7 +160,15 @@ def generalised_delta_rule(r, log_w, kappa, a, k, v, S):
     return jnp.einsum("...kv,...k->...v", S, r), S
 
 
-def chunked_generalised_delta_rule(r, log_w, kappa, a, k, v, S):
+def chunked_generalised_delta_rule(
+    r: jax.Array,
+    log_w: jax.Array,
+    kappa: jax.Array,
+    a: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    S: jax.Array,
+) -> Pair:
     r"""`generalised_delta_rule` for all steps; each argument but S has a leading axis of T.
 
     With g the sum of log w from the chunk's start, S_0 the state there, and y_t = -S_{t-1}^T kappa_t,

@@ -1,12 +1,14 @@
 """Selective state-space cells."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.cells.base import linear_scan
+from rnnzoo.cells.base import State, linear_scan
 from rnnzoo.registry import register
 
 
@@ -19,6 +21,9 @@ class ShortConvolution(hk.Module):
     array of its own: the unroller then sees that they are only passed on.
     """
 
+    width: int
+    with_bias: bool
+
     def __init__(self, width: int, with_bias: bool = False, name: str | None = None):
         """Makes a convolution of k = `width` inputs, with the bias b or without."""
         super().__init__(name=name)
@@ -28,18 +33,18 @@ class ShortConvolution(hk.Module):
         """Zeros in place of the k - 1 inputs before the first, each of the given shape."""
         return (jnp.zeros(shape),) * (self.width - 1)
 
-    def __call__(self, x, last):
+    def __call__(self, x: jax.Array, last: State) -> tuple[jax.Array, State]:
         """One step: x of shape [..., C] and the inputs before it to y and the next step's."""
         window = (*last, x)
         return self._weighted_sum(window), window[1:]
 
-    def parallel(self, xs, last):
+    def parallel(self, xs: jax.Array, last: State) -> tuple[jax.Array, State]:
         """All time steps at once: xs of shape [T, ..., C]."""
         T = len(xs)
         padded = jnp.concatenate([jnp.stack(last), xs]) if last else xs
         return self._weighted_sum([padded[j : j + T] for j in range(self.width)]), tuple(padded[T:])
 
-    def _weighted_sum(self, window):
+    def _weighted_sum(self, window: Sequence[jax.Array]) -> Any:
         shape, dtype = window[-1].shape[-1:], window[-1].dtype
         init = hk.initializers.RandomUniform(-(self.width**-0.5), self.width**-0.5)  # torch's
         w = hk.get_parameter("w", (self.width, *shape), dtype, init)
@@ -47,7 +52,7 @@ class ShortConvolution(hk.Module):
         return y + hk.get_parameter("b", shape, dtype, init) if self.with_bias else y
 
 
-def inverse_softplus_of_time_steps(shape, dtype) -> jax.Array:
+def inverse_softplus_of_time_steps(shape: Sequence[int], dtype: Any) -> jax.Array:
     """The initial bias of a softplus that gives time steps between 0.001 and 0.1, log-uniformly."""
     log_dt = hk.initializers.RandomUniform(math.log(1e-3), math.log(1e-1))(shape, jnp.float32)
     dt = jnp.exp(log_dt)
@@ -74,6 +79,9 @@ class Mamba(hk.RNNCore):
     its code, and so this cell, takes the simpler Delta B. The bottleneck r has ceil(H / 16) numbers.
     """
 
+    state_size: int
+    channels: int
+
     def __init__(
         self,
         hidden_size: int,
@@ -93,19 +101,19 @@ class Mamba(hk.RNNCore):
         """
         super().__init__(name=name)
         self.state_size, self.channels = state_size, expand * hidden_size
-        self.rank = math.ceil(hidden_size / 16)
-        self.W_in = hk.Linear(2 * self.channels, with_bias=False, name="W_in")
-        self.conv = ShortConvolution(convolution, with_bias=True, name="conv")
-        self.W_x = hk.Linear(self.rank + 2 * state_size, with_bias=False, name="W_x")
-        self.W_dt = hk.Linear(
+        self.rank: int = math.ceil(hidden_size / 16)
+        self.W_in: hk.Linear = hk.Linear(2 * self.channels, with_bias=False, name="W_in")
+        self.conv: ShortConvolution = ShortConvolution(convolution, with_bias=True, name="conv")
+        self.W_x: hk.Linear = hk.Linear(self.rank + 2 * state_size, with_bias=False, name="W_x")
+        self.W_dt: hk.Linear = hk.Linear(
             self.channels,
             w_init=hk.initializers.RandomUniform(-(self.rank**-0.5), self.rank**-0.5),
             b_init=inverse_softplus_of_time_steps,
             name="W_dt",
         )
-        self.W_out = hk.Linear(hidden_size, with_bias=False, name="W_out")
+        self.W_out: hk.Linear = hk.Linear(hidden_size, with_bias=False, name="W_out")
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: State) -> tuple[jax.Array, State]:
         """One step: x of shape [..., D] and the state to the output, [..., H], and the new state."""
         last, h = state
         u, z = jnp.split(self.W_in(x), 2, axis=-1)
@@ -115,7 +123,7 @@ class Mamba(hk.RNNCore):
         h = a * h + b
         return self._readout(h, C, v, z), (last, h)
 
-    def parallel(self, xs, state):
+    def parallel(self, xs: jax.Array, state: State) -> tuple[jax.Array, State]:
         """All time steps at once: xs of shape [T, ..., D] to the outputs and the last state."""
         last, h = state
         u, z = jnp.split(self.W_in(xs), 2, axis=-1)
@@ -139,7 +147,7 @@ class Mamba(hk.RNNCore):
         y = jnp.einsum("...en,...n->...e", h, C) + D * v
         return self.W_out(y * jax.nn.silu(z))
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> State:
         """Zeros, with a leading axis of `batch_size` or without."""
         batch = () if batch_size is None else (batch_size,)
         h = jnp.zeros((*batch, self.channels, self.state_size))

@@ -1,18 +1,20 @@
 """Linear attention that mixes each input with those just before it, which are in its state."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.cells.base import find_initializer
+from rnnzoo.cells.base import Pair, State, find_initializer
 from rnnzoo.cells.chunks import HeadNorm, MatrixCell, flat
 from rnnzoo.errors import UserError
 from rnnzoo.registry import register
 
 
-def windows(x, last):
+def windows(x: jax.Array, last: jax.Array) -> Pair:
     """Each input with the n before it.
 
     Args:
@@ -57,7 +59,7 @@ class RWKV6(MatrixCell):
 
     def __init__(
         self,
-        hidden_size,
+        hidden_size: int,
         heads: int = 4,
         key_size: int | None = None,
         mix_rank: int = 32,
@@ -84,12 +86,12 @@ class RWKV6(MatrixCell):
         self.A = hk.Linear(5 * mix_rank, with_bias=False, name="A")
         sizes = {"r": K, "k": K, "v": hidden_size, "g": hidden_size}
         self.W = [hk.Linear(n, with_bias=False, name=f"W_{a}") for a, n in sizes.items()]
-        self.A_w = hk.Linear(decay_rank, with_bias=False, name="A_w")
-        self.B_w = hk.Linear(K, w_init=_small, b_init=_slow, name="B_w")  # with mu_w
-        self.norm = HeadNorm(eps=64e-5)
-        self.W_o = hk.Linear(hidden_size, with_bias=False, name="W_o")
+        self.A_w: hk.Linear = hk.Linear(decay_rank, with_bias=False, name="A_w")
+        self.B_w: hk.Linear = hk.Linear(K, w_init=_small, b_init=_slow, name="B_w")  # with mu_w
+        self.norm: HeadNorm = HeadNorm(eps=64e-5)
+        self.W_o: hk.Linear = hk.Linear(hidden_size, with_bias=False, name="W_o")
 
-    def run(self, recur, x, state):
+    def run(self, recur: Callable[..., Any], x: jax.Array, state: Pair) -> tuple[jax.Array, State]:
         """As `MatrixCell.run`."""
         last, S = state
         H = self.hidden_size
@@ -111,7 +113,7 @@ class RWKV6(MatrixCell):
         o = o + jnp.sum(r * u * k, axis=-1, keepdims=True) * v
         return self.W_o(jax.nn.silu(g) * self.norm(o, x.dtype)), (last[..., 0, :], S)
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> Pair:
         """Zeros: the last input, [batch_size, H], and S, [batch_size, heads, d_k, d_v]."""
         return self.zeros(batch_size, self.hidden_size), super().initial_state(batch_size)
 
@@ -156,7 +158,7 @@ class Mamba2(MatrixCell):
 
     def __init__(
         self,
-        hidden_size,
+        hidden_size: int,
         heads: int = 4,
         key_size: int = 64,
         width: int = 4,
@@ -178,12 +180,14 @@ class Mamba2(MatrixCell):
         if width < 1:
             raise UserError(f"{self.name}: width={width} must be at least 1")
         self.width = width
-        self.channels = hidden_size + 2 * key_size
-        self.W_i = hk.Linear(hidden_size + self.channels + heads, with_bias=False, name="W_i")
-        self.norm = HeadNorm(mean=False, offset=False)
-        self.W_o = hk.Linear(hidden_size, with_bias=False, name="W_o")
+        self.channels: int = hidden_size + 2 * key_size
+        self.W_i: hk.Linear = hk.Linear(
+            hidden_size + self.channels + heads, with_bias=False, name="W_i"
+        )
+        self.norm: HeadNorm = HeadNorm(mean=False, offset=False)
+        self.W_o: hk.Linear = hk.Linear(hidden_size, with_bias=False, name="W_o")
 
-    def run(self, recur, x, state):
+    def run(self, recur: Callable[..., Any], x: jax.Array, state: Pair) -> tuple[jax.Array, State]:
         """As `MatrixCell.run`."""
         last, S = state
         H, N = self.hidden_size, self.key_size
@@ -203,7 +207,7 @@ class Mamba2(MatrixCell):
         o = (o + D[:, None] * a) * jax.nn.silu(*self.split(z, self.value_size))
         return self.W_o(self.norm(flat(o)[..., None, :], x.dtype)), (last, S)
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> Pair:
         """Zeros: [batch_size, width - 1, H + 2 N] and S, [batch_size, heads, N, H / heads]."""
         last = self.zeros(batch_size, self.width - 1, self.channels)
         return last, super().initial_state(batch_size)

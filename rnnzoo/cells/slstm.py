@@ -1,10 +1,12 @@
 """The xLSTM's cell with scalar memory."""
 
+from collections.abc import Callable
+
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.cells.base import Cell, check_heads, find_initializer
+from rnnzoo.cells.base import Cell, Init, State, check_heads, find_initializer
 from rnnzoo.registry import register
 
 
@@ -31,7 +33,7 @@ class SLSTM(Cell):
     """
 
     def __init__(
-        self, hidden_size: int, heads: int = 4, initializer="zeros", name: str | None = None
+        self, hidden_size: int, heads: int = 4, initializer: Init = "zeros", name: str | None = None
     ):
         """Makes the cell.
 
@@ -48,9 +50,9 @@ class SLSTM(Cell):
         super().__init__(hidden_size, name)
         check_heads("slstm", hidden_size, heads)
         self.heads = heads
-        self.r_init = find_initializer(initializer, blocks=4 * heads)
+        self.r_init: Callable[..., jax.Array] = find_initializer(initializer, blocks=4 * heads)
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: State) -> tuple[jax.Array, State]:
         """One step: x of shape [..., D] and four of [..., H] to h and the new four."""
         h, c, n, m = state
         H = self.hidden_size
@@ -78,7 +80,7 @@ class SLSTM(Cell):
         b_f = jnp.tile(5 - 12 * position**0.3, self.heads)
         return jnp.zeros(shape, dtype).at[H : 2 * H].set(b_f.astype(dtype))
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> State:
         """Zeros, and minus infinity for m; each of shape [batch_size, H], or [H] for None."""
         zeros = super().initial_state(batch_size)
         return zeros, zeros, zeros, jnp.full_like(zeros, -jnp.inf)

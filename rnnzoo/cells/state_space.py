@@ -1,13 +1,14 @@
 """Linear state-space cells: diagonal recurrences, most of them complex."""
 
 import math
+from collections.abc import Callable
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnzoo.cells.base import Cell, LinearCell, find_initializer, wide
+from rnnzoo.cells.base import Cell, LinearCell, Pair, find_initializer, wide
 from rnnzoo.errors import UserError, did_you_mean
 from rnnzoo.registry import register
 
@@ -20,12 +21,12 @@ class _ComplexState(LinearCell):
         self.hidden_size = hidden_size
         self.state_shape = state_shape
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> jax.Array:
         """Complex zeros, [batch_size, ...], or without that axis for a `batch_size` of None."""
         shape = self.state_shape if batch_size is None else (batch_size, *self.state_shape)
         return jnp.zeros(shape, complex)
 
-    def feedthrough(self, x):
+    def feedthrough(self, x: jax.Array) -> jax.Array:
         """D x: a matrix product, or, for an input as wide as the output, a vector's."""
         H = self.hidden_size
         if x.shape[-1] == H:
@@ -50,6 +51,10 @@ class LRU(_ComplexState):
     as its real part beside its imaginary part, [D, 2N], C as one above the other, [2N, H]. The
     nonlinearity, a GLU in the paper, belongs to the block around it.
     """
+
+    r_min: float
+    r_max: float
+    max_phase: float
 
     def __init__(
         self,
@@ -95,7 +100,7 @@ class LRU(_ComplexState):
         u = jax.random.uniform(hk.next_rng_key(), shape, minval=1e-6)
         return jnp.log(self.max_phase * u).astype(dtype)
 
-    def coefficients(self, x):
+    def coefficients(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """(lambda, e^gamma B x), complex, of shapes [N] and [..., N]."""
         nu = wide(hk.get_parameter("nu_log", self.state_shape, x.dtype, self._nu))
         theta = wide(hk.get_parameter("theta_log", self.state_shape, x.dtype, self._theta))
@@ -108,7 +113,7 @@ class LRU(_ComplexState):
         a = jnp.exp(jax.lax.complex(-jnp.exp(nu), jnp.exp(theta)))
         return a, jnp.exp(gamma) * _as_complex(self.B(x))
 
-    def readout(self, h, x):
+    def readout(self, h: jax.Array, x: jax.Array) -> jax.Array:
         """The output y, of shape [..., H] and the dtype of x."""
         return self.C(_for_real_part(h).astype(x.dtype)) + self.feedthrough(x)
 
@@ -132,6 +137,8 @@ class S5(_ComplexState):
     part beside its imaginary part, [D, P], C as one above the other, [P, H]. The nonlinearity after
     y_t belongs to the block around it.
     """
+
+    frequencies: np.ndarray
 
     def __init__(
         self,
@@ -164,8 +171,10 @@ class S5(_ComplexState):
                 f"s5: a state of {P} is not made of {blocks} block(s) of conjugate pairs: give a "
                 f"state_size that is a multiple of {2 * max(blocks, 1)}"
             )
-        self.discretization = _known("s5", "discretization", discretization, DISCRETIZATIONS)
-        self.delta_range = delta_min, delta_max
+        self.discretization: Discretize = _known(
+            "s5", "discretization", discretization, DISCRETIZATIONS
+        )
+        self.delta_range: tuple[float, float] = delta_min, delta_max
         frequencies, V = _hippo_spectrum(P // blocks)
         self.frequencies, self.V = np.tile(frequencies, blocks), np.kron(np.eye(blocks), V)
         self.B = hk.Linear(P, with_bias=False, w_init=self._draw_B, name="B")
@@ -179,7 +188,7 @@ class S5(_ComplexState):
         C = self.V.T @ find_initializer("lecun")(shape, dtype)  # (C V) transposed
         return jnp.concatenate([C.real, C.imag]).astype(dtype)
 
-    def coefficients(self, x):
+    def coefficients(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The discretised (Lambda, B x), complex, of shapes [P/2] and [..., P/2]."""
         shape, dtype = self.state_shape, x.dtype
         re = hk.get_parameter("Lambda_re", shape, dtype, hk.initializers.Constant(-0.5))
@@ -189,7 +198,7 @@ class S5(_ComplexState):
         a, scale = self.discretization(Lambda, jnp.exp(wide(log_delta)))
         return a, scale * _as_complex(self.B(x))
 
-    def readout(self, h, x):
+    def readout(self, h: jax.Array, x: jax.Array) -> jax.Array:
         """The output y, of shape [..., H] and the dtype of x."""
         return 2 * self.C(_for_real_part(h).astype(x.dtype)) + self.feedthrough(x)
 
@@ -249,16 +258,18 @@ class S4D(_ComplexState):
             "inv": state_size / np.pi * (state_size / (2 * n + 1) - 1),
             "legs": _hippo_spectrum(state_size)[0],
         }
-        self.frequencies = _known("s4d", "init", init, frequencies)
-        self.discretization = _known("s4d", "discretization", discretization, DISCRETIZATIONS)
-        self.delta_range = delta_min, delta_max
+        self.frequencies: np.ndarray = _known("s4d", "init", init, frequencies)
+        self.discretization: Discretize = _known(
+            "s4d", "discretization", discretization, DISCRETIZATIONS
+        )
+        self.delta_range: tuple[float, float] = delta_min, delta_max
         self.P = hk.Linear(hidden_size, name="P")
         self.O = hk.Linear(2 * hidden_size, name="O")
 
     def _channels(self, x):
         return x if x.shape[-1] == self.hidden_size else self.P(x)
 
-    def coefficients(self, x):
+    def coefficients(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The discretised A and what u adds, complex, of shapes [H, N/2] and [..., H, N/2]."""
         shape, dtype = self.state_shape, x.dtype
         half = hk.initializers.Constant(math.log(0.5))
@@ -269,7 +280,7 @@ class S4D(_ComplexState):
         a, scale = self.discretization(A, jnp.exp(wide(log_delta))[:, None])
         return a, scale * wide(self._channels(x))[..., None]
 
-    def readout(self, h, x):
+    def readout(self, h: jax.Array, x: jax.Array) -> jax.Array:
         """The output o, of shape [..., H] and the dtype of x."""
         shape, dtype = self.state_shape, x.dtype
         normal = hk.initializers.RandomNormal(math.sqrt(0.5))  # |C| has variance 1
@@ -317,7 +328,7 @@ class RGLRU(LinearCell, Cell):
         decay = jax.random.uniform(hk.next_rng_key(), shape, minval=0.9, maxval=0.999)
         return jnp.log(jnp.expm1(-jnp.log(decay) / self.c)).astype(dtype)
 
-    def coefficients(self, x):
+    def coefficients(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """(a, sqrt(1 - a^2) i u), each of shape [..., H]."""
         u = x if x.shape[-1] == self.hidden_size else self.P(x)
         Lambda = wide(hk.get_parameter("Lambda", (self.hidden_size,), x.dtype, self._rates))
@@ -327,6 +338,10 @@ class RGLRU(LinearCell, Cell):
         positive = rest > 1e-30  # sqrt has no gradient at 0
         scale = jnp.where(positive, jnp.sqrt(jnp.where(positive, rest, 1.0)), 0.0)
         return jnp.exp(log_a), scale * i * u
+
+
+# (A, delta) -> (the decay of a step, the factor of its input)
+Discretize = Callable[[jax.Array, jax.Array], Pair]
 
 
 def _zero_order_hold(A, delta):
@@ -339,7 +354,7 @@ def _bilinear(A, delta):
     return (1 + A * delta / 2) / (1 - A * delta / 2), delta / (1 - A * delta / 2)
 
 
-DISCRETIZATIONS = {"zoh": _zero_order_hold, "bilinear": _bilinear}
+DISCRETIZATIONS: dict[str, Discretize] = {"zoh": _zero_order_hold, "bilinear": _bilinear}
 
 
 def _hippo_spectrum(size: int):

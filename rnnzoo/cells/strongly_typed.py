@@ -30,12 +30,12 @@ class TRNN(LinearCell):
         self.W = hk.Linear(hidden_size, with_bias=False, name="W")
         self.V = hk.Linear(hidden_size, name="V")  # with the bias b
 
-    def coefficients(self, x):
+    def coefficients(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """(a, b) of h_t = a_t h_{t-1} + b_t, each [..., H], from x of shape [..., D]."""
         f = jax.nn.sigmoid(self.V(x))
         return f, (1 - f) * self.W(x)
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> jax.Array:
         """Zeros, of shape [batch_size, H], or [H] for a `batch_size` of None."""
         return jnp.zeros((*_batch(batch_size), self.hidden_size))
 
@@ -62,22 +62,22 @@ class _LooksBack(hk.RNNCore):
         self.W = hk.Linear(3 * hidden_size, name="W")  # with the biases b
         self.V = hk.Linear(3 * hidden_size, with_bias=False, name="V")
 
-    def addend(self, z, f, o):
+    def addend(self, z: jax.Array, f: jax.Array, o: jax.Array) -> jax.Array:
         """What is added to f_t h_{t-1}."""
         raise NotImplementedError
 
-    def readout(self, h, o):
+    def readout(self, h: jax.Array, o: jax.Array) -> jax.Array:
         """The output."""
         raise NotImplementedError
 
-    def __call__(self, x, state):
+    def __call__(self, x: jax.Array, state: TypedState) -> tuple[jax.Array, TypedState]:
         """One step: x of shape [..., D] and a `TypedState` to the output [..., H] and the new state."""
         Vx = self.V(x).astype(state.Vx.dtype)
         z, f, o = self._typed(x, state.Vx)
         h = f * state.h + self.addend(z, f, o)
         return self.readout(h, o), TypedState(h, Vx)
 
-    def parallel(self, xs, state):
+    def parallel(self, xs: jax.Array, state: TypedState) -> tuple[jax.Array, TypedState]:
         """All time steps at once: xs of shape [T, ..., D] to the outputs and the last state."""
         Vx = self.V(xs).astype(state.Vx.dtype)
         z, f, o = self._typed(xs, jnp.concatenate([state.Vx[None], Vx[:-1]]))
@@ -88,7 +88,7 @@ class _LooksBack(hk.RNNCore):
         z, f, o = jnp.split(self.W(x) + Vx_before, 3, axis=-1)
         return z, jax.nn.sigmoid(f), jnp.tanh(o)
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> TypedState:
         """Zeros, as after an input of zeros; without the batch axis for a `batch_size` of None."""
         H, batch = self.hidden_size, _batch(batch_size)
         return TypedState(jnp.zeros((*batch, H)), jnp.zeros((*batch, 3 * H)))
@@ -109,12 +109,12 @@ class TGRU(_LooksBack):
     keeps x_t and has a second bias, added to the first. They are stored side by side as (z, f, o).
     """
 
-    def addend(self, z, f, o):
+    def addend(self, z: jax.Array, f: jax.Array, o: jax.Array) -> jax.Array:
         """What is added to f_t h_{t-1}."""
         del f
         return z * o
 
-    def readout(self, h, o):
+    def readout(self, h: jax.Array, o: jax.Array) -> jax.Array:
         """The output h_t."""
         del o
         return h
@@ -134,12 +134,12 @@ class TLSTM(_LooksBack):
     The output is h_t, which no later step reads; the state is the pair (c_t, V x_t), as for `TGRU`.
     """
 
-    def addend(self, z, f, o):
+    def addend(self, z: jax.Array, f: jax.Array, o: jax.Array) -> jax.Array:
         """What is added to f_t c_{t-1}."""
         del o
         return (1 - f) * z
 
-    def readout(self, h, o):
+    def readout(self, h: jax.Array, o: jax.Array) -> jax.Array:
         """The output h_t from c_t, which the state calls h."""
         return h * o
 

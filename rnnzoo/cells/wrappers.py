@@ -6,17 +6,21 @@ in evaluation and sampling, it takes the expected value instead.
 
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rnnzoo.cells.base import Parallel, State
 from rnnzoo.errors import UserError
 from rnnzoo.registry import make, register
 
 
 class Wrapper(hk.RNNCore):
     """A core around another; a subclass overrides what it changes."""
+
+    core: Any  # an hk.RNNCore, perhaps with `parallel`
 
     def __init__(self, core: hk.RNNCore, name: str | None = None):
         """Wraps `core`; `name` is Haiku's module name."""
@@ -28,11 +32,11 @@ class Wrapper(hk.RNNCore):
         """Whether the core does."""
         return getattr(self.core, "prefers_parallel", False)
 
-    def __call__(self, x, state):
+    def __call__(self, x: Any, state: State) -> tuple[Any, State]:
         """One step of the core."""
         return self.core(x, state)
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> State:
         """The core's."""
         return self.core.initial_state(batch_size)
 
@@ -93,10 +97,10 @@ class Zoneout(Wrapper):
           UserError: a rate is not in [0, 1).
         """
         super().__init__(core, name)
-        self.rates = tuple(rate) if isinstance(rate, tuple | list) else (rate,)
+        self.rates: tuple[float, ...] = tuple(rate) if isinstance(rate, tuple | list) else (rate,)
         _check_rate("zoneout", **{f"rate {i}": r for i, r in enumerate(self.rates)})
 
-    def __call__(self, x, state):
+    def __call__(self, x: Any, state: State) -> tuple[Any, State]:
         """One step, of the core's shapes."""
         output, new = self.core(x, state)
         old, structure = jax.tree.flatten(state)
@@ -133,6 +137,9 @@ class VariationalDropout(Wrapper):
     of the inputs needs their number D, which Haiku tells only at the first step: `input_size`.
     """
 
+    hidden_size: int
+    input_size: int
+
     def __init__(
         self,
         core: hk.RNNCore,
@@ -164,10 +171,10 @@ class VariationalDropout(Wrapper):
             raise UserError(
                 "variational_dropout: input_rate needs input_size, the number of inputs"
             )
-        self.rates = {"h": rate, "output": output_rate, "x": input_rate}
+        self.rates: dict[str, float] = {"h": rate, "output": output_rate, "x": input_rate}
         self.hidden_size, self.input_size = hidden_size, input_size or 1
 
-    def __call__(self, x, state):
+    def __call__(self, x: Any, state: State) -> tuple[Any, State]:
         """One step, of the core's shapes; the state is (masks, the core's state)."""
         masks, inner = state
         leaves, structure = jax.tree.flatten(inner)
@@ -175,7 +182,7 @@ class VariationalDropout(Wrapper):
         output, inner = self.core(x * masks["x"], structure.unflatten(leaves))
         return output * masks["output"], (masks, inner)
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> State:
         """Fresh masks, and the core's initial state."""
         inner = self.core.initial_state(batch_size)
         batch = () if batch_size is None else (batch_size,)
@@ -204,15 +211,17 @@ class LayerNorm(Wrapper):
     def __init__(self, core: hk.RNNCore, name: str | None = None):
         """Wraps `core`, whose output is one array; `name` is Haiku's module name."""
         super().__init__(core, name)
-        self.norm = hk.LayerNorm(-1, create_scale=True, create_offset=True, name="norm")
+        self.norm: hk.LayerNorm = hk.LayerNorm(
+            -1, create_scale=True, create_offset=True, name="norm"
+        )
 
-    def __call__(self, x, state):
+    def __call__(self, x: Any, state: State) -> tuple[Any, State]:
         """One step, of the core's shapes."""
         output, state = self.core(x, state)
         return self.norm(output), state
 
     @property
-    def parallel(self):
+    def parallel(self) -> Parallel:
         """The core's way to compute all steps at once, if it has one."""
         at_once = self.core.parallel
 
@@ -242,13 +251,13 @@ class Residual(Wrapper):
     def _add(self, output, x):
         return output + (x if x.shape[-1] == self.hidden_size else self.P(x))
 
-    def __call__(self, x, state):
+    def __call__(self, x: Any, state: State) -> tuple[Any, State]:
         """One step, of the core's shapes."""
         output, state = self.core(x, state)
         return self._add(output, x), state
 
     @property
-    def parallel(self):
+    def parallel(self) -> Parallel:
         """The core's way to compute all steps at once, if it has one."""
         at_once = self.core.parallel
 
@@ -270,7 +279,7 @@ class LearnedInitialState(Wrapper):
     step counters, are not learned.
     """
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> State:
         """The learned state, the same for every row."""
         leaves, structure = jax.tree.flatten(self.core.initial_state(None))
         batch = () if batch_size is None else (batch_size,)
@@ -281,7 +290,7 @@ class LearnedInitialState(Wrapper):
         return structure.unflatten([jnp.broadcast_to(a, (*batch, *a.shape)) for a in learned])
 
     @property
-    def parallel(self):
+    def parallel(self) -> Parallel:
         """The core's way to compute all steps at once, if it has one."""
         return self.core.parallel
 
@@ -313,12 +322,12 @@ class Dilated(Wrapper):
             raise UserError(f"dilated: skip must be at least 1, not {skip!r}")
         self.skip = skip
 
-    def __call__(self, x, states):
+    def __call__(self, x: Any, states: State) -> tuple[Any, State]:
         """One step, of the core's shapes; the state is a tuple of k of the core's states."""
         output, new = self.core(x, states[0])
         return output, (*states[1:], new)
 
-    def initial_state(self, batch_size: int | None):
+    def initial_state(self, batch_size: int | None) -> State:
         """The core's, k times."""
         return (self.core.initial_state(batch_size),) * self.skip
 
@@ -332,7 +341,7 @@ class Masked(Wrapper):
     after the other in a row, `hk.ResetCore` sets the state back before each flagged step.
     """
 
-    def __call__(self, inputs, state):
+    def __call__(self, inputs: Any, state: State) -> tuple[Any, State]:
         """One step: (x, mask) and a state to the output and the next state, of the core's shapes."""
         x, mask = inputs
         output, new = self.core(x, state)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnzoo.unroll import unroll
+from rnnzoo.untyped import Tree
 
 # One step, written from a paper by somebody else: (flat parameters, x, state) -> (output, next state).
 Reference = Callable[[dict[str, jax.Array], jax.Array, Any], tuple[Any, Any]]
@@ -18,11 +19,18 @@ STEPS, ACROSS_CHUNKS = 30, 70  # chunks have 64 steps at most
 FASTER = ("deferred", "chunked")
 
 # These functions run a few times each: most of their time is that of the compiler.
-jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+jit: Callable[..., Any] = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+)
 
 
 class Subject:
     """A core, with random inputs and parameters that no initialiser left at zero, in float64."""
+
+    make_core: Callable[[], hk.RNNCore]
+    reference: Reference | None
+    input_size: int
+    batch_size: int
 
     def __init__(
         self,
@@ -60,12 +68,12 @@ class Subject:
         return jnp.asarray(normal(seed, (steps, self.batch_size, self.input_size)))
 
     @functools.cached_property
-    def initial_params(self):
+    def initial_params(self) -> Tree:
         """The parameters as the cell initialises them."""
         return jit(self._init)(jax.random.key(1), self.inputs(1))
 
     @functools.cached_property
-    def params(self):
+    def params(self) -> Tree:
         """The same with noise, so that no zero hides an error."""
         noise = np.random.default_rng(2)
         return jax.tree.map(
@@ -73,7 +81,7 @@ class Subject:
         )
 
     @functools.cached_property
-    def key(self):
+    def key(self) -> jax.Array | None:
         """The random key that the core needs, or None if it can do without."""
         try:
             jax.eval_shape(
@@ -90,11 +98,18 @@ class Subject:
         """The faster ways to unroll this core."""
         return FASTER + ("parallel",) * self._has_parallel(self.params, None)
 
-    def run(self, params, xs, state, strategy="plain", key=None):
+    def run(
+        self,
+        params: Tree,
+        xs: jax.Array,
+        state: Tree,
+        strategy: str = "plain",
+        key: jax.Array | None = None,
+    ) -> tuple[Tree, Tree]:
         """(outputs, last state)."""
         return self._run(params, key, xs, state, strategy)
 
-    def initial_state(self, params, batch_size: int | None = -1):
+    def initial_state(self, params: Tree, batch_size: int | None = -1) -> Tree:
         """The core's initial state; for B rows if `batch_size` is not given."""
         return self._initial_state(
             params, None, self.batch_size if batch_size == -1 else batch_size
@@ -106,19 +121,19 @@ class Subject:
         return ACROSS_CHUNKS if "parallel" in self.strategies else STEPS
 
     @functools.cached_property
-    def offset(self):
+    def offset(self) -> Tree:
         """What to add to the initial state for one from the middle of a sequence."""
         first = self.initial_state(self.params)
         run = jit(functools.partial(self.run, key=self.key))
         _, state = run(self.params, self.inputs(3, seed=4), first)
         return jax.tree.map(lambda s, i: jnp.where(jnp.isfinite(i), s - i, 0), state, first)
 
-    def start(self, params, offset):
+    def start(self, params: Tree, offset: Tree) -> Tree:
         """The initial state plus the offset."""
         return jax.tree.map(jnp.add, self.initial_state(params), offset)
 
     @functools.cache  # noqa: B019, a subject lives as long as its checks
-    def gradients(self, strategy: str) -> Callable:
+    def gradients(self, strategy: str) -> Callable[..., Tree]:
         """Compiled (params, xs, offset) -> ((loss, (outputs, state)), gradients by all three)."""
         key = self.key
 
@@ -130,12 +145,12 @@ class Subject:
         return jit(jax.value_and_grad(loss, (0, 1, 2), has_aux=True, allow_int=True))
 
     @functools.cached_property
-    def arguments(self):
+    def arguments(self) -> tuple[Tree, jax.Array, Tree]:
         """What `gradients` is called with."""
         return self.params, self.inputs(self.steps), self.offset
 
     @functools.cached_property
-    def expected(self):
+    def expected(self) -> Tree:
         """What a plain `lax.scan` of the core gives, differentiated by JAX."""
         return self.gradients("plain")(*self.arguments)
 
@@ -145,14 +160,14 @@ def normal(seed: int, shape: tuple[int, ...]) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape)
 
 
-def counting_all(tree) -> jax.Array:
+def counting_all(tree: Tree) -> jax.Array:
     """A scalar that every number in the tree counts in, whatever its size."""
     leaves = [a for a in jax.tree.leaves(tree) if jnp.issubdtype(a.dtype, jnp.inexact)]
     parts = [p for a in leaves for p in ([a.real, a.imag] if jnp.iscomplexobj(a) else [a])]
     return sum(jnp.sum(jnp.sin(p + i).astype(float)) for i, p in enumerate(parts))
 
 
-def flat(params) -> dict[str, jax.Array]:
+def flat(params: Tree) -> dict[str, jax.Array]:
     """Haiku's parameters of one cell by short names: {'U/w': ..., 'W': ...}.
 
     The cell's own name and Haiku's '~' are left out: 'mamba/~/conv': {'w'} is 'conv/w'.

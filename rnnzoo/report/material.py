@@ -15,7 +15,7 @@ from rnnzoo.errors import UserError
 from rnnzoo.instruments import Inside, look_inside, memory
 from rnnzoo.instruments.observe import observe
 from rnnzoo.instruments.probes import Probe, probe
-from rnnzoo.log import SAMPLES, read_inside, read_metrics
+from rnnzoo.metrics import SAMPLES, read_inside, read_metrics
 
 READ = 1500  # characters that the reader shows
 PROBED = 20_000  # characters that probes learn from and are scored on

@@ -6,9 +6,16 @@ import jax
 import jax.numpy as jnp
 
 from rnnzoo.unroll.unroll import unroll
+from rnnzoo.untyped import Step
 
 
-def bidirectional(forward, backward, input_sequence: Any, initial_states: tuple, **options):
+def bidirectional(
+    forward: Step,
+    backward: Step,
+    input_sequence: Any,
+    initial_states: tuple[Any, Any],
+    **options: Any,
+) -> tuple[Any, tuple[Any, Any]]:
     """Runs one core over time and another against it (Schuster and Paliwal 1997).
 
     Args:

@@ -2,8 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Container, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +30,7 @@ class Product:
     side: int
 
     @classmethod
-    def of(cls, eqn: JaxprEqn, fixed) -> "Product | None":
+    def of(cls, eqn: JaxprEqn, fixed: Container[Var]) -> "Product | None":
         """The product that an equation is, if it is one with exactly one operand in `fixed`."""
         if eqn.primitive not in (P.dot_general_p, P.conv_general_dilated_p):
             return None
@@ -58,18 +58,18 @@ class Product:
         x, w = (v.aval for v in self.eqn.invars)
         return x.size // max(1, w.shape[0]) if self.side == 1 and is_matmul(self.eqn) else None
 
-    def __call__(self, w, x):
+    def __call__(self, w: jax.Array, x: jax.Array) -> jax.Array:
         """The product of one time step."""
         return bind(self.eqn, [w, x] if self.side == 0 else [x, w])[0]
 
-    def over_time(self, w, xs):
+    def over_time(self, w: jax.Array, xs: jax.Array) -> jax.Array:
         """The products of all time steps; one large matrix product where this is x @ W."""
         if self.rows is None:
             return jax.vmap(self, in_axes=(None, 0))(w, xs)
         flat = self.bind(xs.reshape(-1, xs.shape[-1]), w, (((1,), (0,)), ((), ())))
         return flat.reshape(*xs.shape[:-1], w.shape[1])
 
-    def bind(self, x, w, dimension_numbers):
+    def bind(self, x: jax.Array, w: jax.Array, dimension_numbers: Any) -> jax.Array:
         """Another product of the same precision and type of result."""
         params = self.eqn.params | {"dimension_numbers": dimension_numbers}
         return self.eqn.primitive.bind(x, w, **params)
@@ -93,6 +93,10 @@ class Siblings:
     The gates of a cell, above all, however it was written. One large product shares the processor's
     cores better than several small ones; docs/performance.md has the effect.
     """
+
+    products: list[Product]
+    first: Product
+    results: list[Var]
 
     def __init__(self, products: list[Product]):
         self.products = products
@@ -143,13 +147,19 @@ class Siblings:
         return jax.lax.split(y, [v.aval.shape[-1] for v in self.results], axis=y.ndim - 1)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def tapped(family: Siblings, weights: Prepared, x, taps):
+def tapped(
+    family: Siblings, weights: Prepared, x: jax.Array, taps: Sequence[jax.Array]
+) -> list[jax.Array]:
     """`family(weights, x)` with the weights held constant; their tangents enter by the `taps`."""
+    return _tapped(family, weights, x, taps)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _tapped(family, weights, x, taps):
     return family(weights, x)
 
 
-@tapped.defjvp
+@_tapped.defjvp
 def _tapped_jvp(family, primals, tangents):
     (weights, x, _), (_, x_dot, taps_dot) = primals, tangents
     y_dot = family.tangent(weights, x_dot)

@@ -1,10 +1,14 @@
 """The obvious way to unroll, which every other way is compared with."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
+from rnnzoo.untyped import Step
 
-def python_loop(step, inputs, state, reverse=False):
+
+def python_loop(step: Step, inputs: Any, state: Any, reverse: bool = False) -> tuple[Any, Any]:
     """Calls `output, state = step(inputs_t, state)` for one t after the other, in Python.
 
     Args and returns as for `rnnzoo.unroll.deferred.scan`.

@@ -5,13 +5,16 @@ some variables (or literals, together: atoms) to others.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 from jax.extend.core import JaxprEqn, Literal, Var
 from jax.extend.core import primitives as P
 
-Atom = Var | Literal
+if TYPE_CHECKING:  # JAX leaves a literal's type open
+    Atom = Any
+else:
+    Atom = Var | Literal
 
 
 class CannotTrace(Exception):
@@ -61,7 +64,7 @@ def trace(step: Callable, inputs: Any, state: Any) -> Step:
     return retrace(run, leaves, len(jax.tree.leaves(inputs)), jax.tree.structure(shapes))
 
 
-def retrace(run: Callable, leaves: list, inputs: int, structure: Any) -> Step:
+def retrace(run: Callable, leaves: list[Any], inputs: int, structure: Any) -> Step:
     """A `Step` from its flat function and leaves, of which so many belong to the inputs."""
     closed = jax.make_jaxpr(run)(*leaves)
     flat = closed.jaxpr
@@ -77,7 +80,7 @@ def retrace(run: Callable, leaves: list, inputs: int, structure: Any) -> Step:
     )
 
 
-def evaluate(eqns: Iterable[JaxprEqn], env: dict, rule: Callable | None = None) -> None:
+def evaluate(eqns: Iterable[JaxprEqn], env: dict[Var, Any], rule: Callable | None = None) -> None:
     """Runs equations, those of nested jits in line, on the values of `env`; adds their results.
 
     Args:
@@ -99,13 +102,13 @@ def evaluate(eqns: Iterable[JaxprEqn], env: dict, rule: Callable | None = None) 
         env.update(zip(eqn.outvars, results, strict=True))
 
 
-def bind(eqn: JaxprEqn, operands: list) -> list:
+def bind(eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
     """One equation's results on `operands`."""
     results = eqn.primitive.bind(*operands, **eqn.primitive.get_bind_params(eqn.params))
     return list(results) if eqn.primitive.multiple_results else [results]
 
 
-def read(env: dict, atom: Atom) -> Any:
+def read(env: dict[Var, Any], atom: Atom) -> Any:
     """The value of a variable or literal."""
     return atom.val if isinstance(atom, Literal) else env[atom]
 

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from rnnzoo.errors import UserError, did_you_mean
 from rnnzoo.unroll import chunked, deferred, reference
 from rnnzoo.unroll.trace import CannotTrace
+from rnnzoo.untyped import Step
 
-STRATEGIES = {
+STRATEGIES: dict[str, Callable[..., tuple[Any, Any]]] = {
     "plain": hk.dynamic_unroll,
     "deferred": deferred.scan,
     "chunked": chunked.scan,
@@ -23,7 +24,7 @@ FEWEST_PARALLEL_STEPS = 16
 
 
 def unroll(
-    core,
+    core: Step,
     input_sequence: Any,
     initial_state: Any,
     time_major: bool = True,

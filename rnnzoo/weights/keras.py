@@ -16,7 +16,7 @@ from rnnzoo.weights import ours
 from rnnzoo.weights.layouts import Layout, look_up
 
 # Kernel, recurrent kernel, and the rows of the bias.
-CELLS = {
+CELLS: dict[str, tuple[str, ...]] = {
     "elman": ("U", "W", "b"),
     "gru": ("U_zrn", "W_zrn", "b_zrn", "b_zr c_n"),
     "lstm": ("U_ifgo", "W_ifgo", "b_ifgo"),
