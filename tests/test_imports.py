@@ -11,7 +11,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "rnnzoo"
 LAYERS = [
     {"errors", "loss", "host_memory", "cost", "cache", "signals"},
     {"devices", "distributed"},
-    {"registry", "vocabulary", "unroll"},
+    {"registry", "vocabulary", "unroll", "tasks", "floors"},
     {"cells", "encoding", "batches", "weights"},
     {"model", "corpus"},
     {"sampler", "evaluate", "checkpoint", "optimizers", "update"},
