@@ -62,13 +62,12 @@ class MQAR(Task):
         """See `Task.draw`."""
         n, half, V = self.pairs, self.vocabulary // 2, self.vocabulary
         key_key, value_key, place_key, noise_key = jax.random.split(key, 4)
-        keys = 1 + jax.random.choice(key_key, half - 1, (n,), replace=False).astype(jnp.int32)
-        values = half + jax.random.choice(value_key, V - half, (n,), replace=False).astype(
-            jnp.int32
-        )
-        places = jnp.arange((steps + 1) // 2 - n)
-        p = jnp.where(2 * (n + places) < length, (places + 1.0) ** (self.power - 1), 0)
-        asked = 2 * (n + jax.random.choice(place_key, places, (n,), replace=False, p=p / p.sum()))
+        places = (steps + 1) // 2 - n  # the even ones after the pairs
+        inside = 2 * (n + jnp.arange(places)) < length
+        power_law = jnp.where(inside, (self.power - 1) * jnp.log1p(jnp.arange(places)), -jnp.inf)
+        keys = 1 + _different(key_key, jnp.zeros(half - 1), n)
+        values = half + _different(value_key, jnp.zeros(V - half), n)
+        asked = 2 * (n + _different(place_key, power_law, n))
         noise = jax.random.randint(noise_key, (steps,), 0, V, jnp.int32) * self.noise
         pairs = jnp.stack([keys, values], axis=1).ravel()
         inputs = noise.at[: 2 * n].set(pairs).at[asked].set(keys)
@@ -78,3 +77,11 @@ class MQAR(Task):
     def marginals(self, length):
         """See `Task.marginals`."""
         return uniform(self.vocabulary, self.vocabulary - self.vocabulary // 2)[:, ::-1]
+
+
+def _different(key: jax.Array, logits: jax.Array, n: int) -> jax.Array:
+    """Different ids, n of them, drawn one after the other by softmax(logits) of those that are left.
+
+    The n largest of logits + Gumbel noise, in this order, are just that.
+    """
+    return jax.lax.top_k(logits + jax.random.gumbel(key, logits.shape), n)[1].astype(jnp.int32)
