@@ -8,6 +8,7 @@ import re
 import jax
 import numpy as np
 import pytest
+import scipy.stats
 
 from rnnzoo import tasks
 from rnnzoo.tasks.regular import TOMITA
@@ -274,7 +275,8 @@ def check_words(task, length, inputs, targets, weights):
     kinds = [words for words in kinds if words]
     for words in kinds:
         expected = inputs.shape[1] / len(words) / len(kinds)
-        assert all(abs(drawn[word] - expected) <= 5 * math.sqrt(expected) for word in words)
+        squares = sum((drawn[word] - expected) ** 2 / expected for word in words)
+        assert scipy.stats.chi2.sf(squares, len(words)) > 1e-4
 
 
 def check_places(task, length, inputs, targets, weights):
@@ -302,10 +304,10 @@ FURTHER = {tomita: check_words, mqar: check_places, dyck: check_entropy}
 def test_sines_are_determined_by_the_values_before_the_first_step_that_counts():
     """By their symmetric linear recurrence, whose coefficients are solved for."""
     task = tasks.make("sines", waves=2, horizon=3)
-    batch = task.sample(jax.random.key(0), 40, task.least_length)
+    batch = tasks.Batch(*map(np.asarray, task.sample(jax.random.key(0), 40, task.least_length)))
     n, errors = task.waves, []
     for b in range(40):
-        x = np.asarray(batch.inputs[:, b, 0]).tolist()
+        x = batch.inputs[:, b, 0].tolist()
         assert batch.weights[:, b].tolist() == [0] * (3 * n - 1) + [1]
         sums = [[x[s + j] + x[s + 2 * n - j] for j in range(n)] + [x[s + n]] for s in range(n)]
         sums = np.array(sums)
@@ -320,17 +322,17 @@ def test_sines_are_determined_by_the_values_before_the_first_step_that_counts():
 
 def test_the_capacity_data_are_fixed_and_differ():
     task = tasks.make("capacity", examples=50, classes=3)
-    data = task.data(7)
-    columns = {
-        tuple(np.asarray(x).tolist()): int(y)
-        for x, y in zip(data.inputs.T, data.targets[-1], strict=True)
-    }
-    assert len(columns) == 50 and set(columns.values()) == {0, 1, 2}
-    batch = task.sample(jax.random.key(5), 400, 7)
-    drawn = [tuple(np.asarray(x).tolist()) for x in batch.inputs.T]
-    assert [columns[x] for x in drawn] == batch.targets[-1].tolist()
-    assert set(drawn) == set(columns)
-    assert (batch.weights == (np.arange(7) == 6)[:, None]).all()
+    data, drawn = (
+        tasks.Batch(*map(np.asarray, batch))
+        for batch in (task.data(7), task.sample(jax.random.key(5), 400, 7))
+    )
+    labels = dict(zip(map(tuple, data.inputs.T), data.targets[-1], strict=True))
+    assert len(labels) == 50 and set(labels.values()) == {0, 1, 2}
+    columns = list(map(tuple, drawn.inputs.T))
+    assert [labels[x] for x in columns] == drawn.targets[-1].tolist()
+    assert set(columns) == set(labels)
+    for batch in (data, drawn):
+        assert (batch.weights == (np.arange(7) == 6)[:, None]).all()
     assert (tasks.make("capacity", examples=50, seed=1).data(7).inputs != data.inputs).any()
 
 

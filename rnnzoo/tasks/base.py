@@ -129,7 +129,7 @@ class Task(abc.ABC):
         return float(-(p * np.log(np.where(p > 0, p, 1))).sum(axis=1).mean())
 
     def chance(self, length: int) -> float:
-        """The best accuracy without a look at the inputs."""
+        """The best accuracy without a look at the inputs, of ids."""
         return float(self.marginals(length).max(axis=1).mean())
 
     def floor(self, length: int) -> float:

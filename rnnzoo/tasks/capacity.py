@@ -57,7 +57,6 @@ class Capacity(Task):
         """See `Task.sample`; a UserError says that all rows have one length, and see `data`."""
         if shortest not in (None, length):
             raise UserError(f"capacity: all sequences have one length: not {shortest} to {length}")
-        self.data(length)
         return super().sample(key, batch_size, length)
 
     def data(self, length: int) -> Batch:
@@ -66,20 +65,19 @@ class Capacity(Task):
         Raises:
           UserError: the sequences would not differ, or have more than 62 bits.
         """
-        if not self.least_length <= length <= 62:
-            raise UserError(
-                f"capacity: {self.examples} different sequences need {self.least_length} to 62 "
-                f"bits, not {length}"
-            )
-        bits, labels = _examples(self, length)
-        last = np.arange(length) == length - 1
-        weights = np.repeat(last[:, None], self.examples, axis=1).astype(float)
-        return Batch(*map(jnp.asarray, (bits, np.tile(labels, (length, 1)), weights)))
+        bits, labels = map(jnp.asarray, _examples(self, length))
+        counts = jnp.arange(length)[:, None] == length - 1
+        shape = (length, self.examples)
+        return Batch(
+            bits, jnp.broadcast_to(labels, shape), jnp.broadcast_to(counts, shape).astype(float)
+        )
 
     def draw(self, key, length, steps):
         """See `Task.draw`."""
+        bits, labels = map(jnp.asarray, _examples(self, steps))
         which = jax.random.randint(key, (), 0, self.examples)
-        return jax.tree.map(lambda a: a[:, which], self.data(steps))
+        counts = jnp.arange(steps) == steps - 1
+        return Batch(bits[:, which], jnp.full(steps, labels[which]), counts.astype(float))
 
     def marginals(self, length):
         """See `Task.marginals`."""
@@ -89,6 +87,11 @@ class Capacity(Task):
 @functools.lru_cache(maxsize=8)
 def _examples(task: Capacity, length: int) -> tuple[np.ndarray, np.ndarray]:
     """The N sequences, int32, shape [T, N], and their labels, shape [N]."""
+    if not task.least_length <= length <= 62:
+        raise UserError(
+            f"capacity: {task.examples} different sequences need {task.least_length} to 62 bits, "
+            f"not {length}"
+        )
     rng = np.random.default_rng([task.seed, length])
     numbers = rng.choice(2**length, task.examples, replace=False)
     bits = (numbers >> np.arange(length)[:, None]) & 1
