@@ -136,7 +136,8 @@ def fit(ids: np.ndarray, vocabulary_size: int, order: int, smoothing: str) -> NG
     Args:
       ids: the text, whole numbers in [0, V), shape [N].
       vocabulary_size: V.
-      order: n, the characters of the longest n-grams, the predicted one included.
+      order: n, the characters of the longest n-grams, the predicted one included; no more than the
+        text has.
       smoothing: a name of `SMOOTHINGS`.
 
     Raises:
@@ -146,7 +147,7 @@ def fit(ids: np.ndarray, vocabulary_size: int, order: int, smoothing: str) -> NG
         raise UserError(f"smoothing {smoothing!r}: {did_you_mean(smoothing, SMOOTHINGS)}")
     if order < 1 or not len(ids):
         raise UserError(f"an order of {order} and a text of {len(ids)} characters: both need 1")
-    ids = np.asarray(ids).astype(int)
+    ids, order = np.asarray(ids).astype(int), min(order, len(ids))
     V, grams, tables = vocabulary_size, np.zeros(len(ids), int), []
     for n in range(order):
         before = np.concatenate([[-1], grams[:-1]]) if n else grams

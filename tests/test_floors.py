@@ -81,6 +81,12 @@ def test_probabilities_sum_to_one(smoothing, order):
         assert sum(p) == pytest.approx(1) and min(p) > 0
 
 
+def test_a_text_shorter_than_the_order():
+    for smoothing in floors.SMOOTHINGS:
+        nats = [floors.fit(TEXT[:2], V, n, smoothing).nats(HELD_OUT) for n in (2, 6)]
+        assert nats[0] == nats[1] > 0
+
+
 def test_a_longer_context_helps_where_there_is_one():
     periodic = np.tile([0, 1, 0, 2], 100)
     for smoothing in floors.SMOOTHINGS:
