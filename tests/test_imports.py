@@ -12,7 +12,7 @@ LAYERS = [
     {"errors", "loss", "host_memory", "cost", "cache", "signals", "modes", "untyped"},
     {"metrics", "curves", "view", "tensorboard"},
     {"devices", "distributed"},
-    {"registry", "vocabulary", "unroll"},
+    {"registry", "vocabulary", "unroll", "tasks", "floors"},
     {"cells", "encoding", "batches", "weights"},
     {"model", "corpus"},
     {"sampler", "evaluate", "checkpoint", "optimizers", "update"},
