@@ -116,10 +116,11 @@ def watch(arguments: Arguments) -> None:
 def report(arguments: Arguments) -> None:
     """Writes a page about runs, figures, or both."""
     paths = reports.write(arguments.runs, arguments.out, arguments.figures, arguments.cell_modules)
-    for path in paths if arguments.verbose else paths[:1]:
-        print(path)
-    if len(paths) > 1 and arguments.figures and not arguments.verbose:
-        print(f"{arguments.figures}: {len(paths) - bool(arguments.out)} files")
+    pages = [path for path in paths if path.suffix == ".html"]
+    for page in pages:
+        print(page)
+    if arguments.figures:
+        print(f"{arguments.figures}: {len(paths) - len(pages)} figures")
 
 
 def complete(arguments: Arguments) -> None:

@@ -181,9 +181,7 @@ class Arguments:
         ("train",),
         kind=bool,
     )
-    out: str | None = _flag(
-        "The page; default: report.html.", ("report",), value="FILE"
-    )
+    out: str | None = _flag("The page; default: report.html.", ("report",), value="FILE")
     figures: str | None = _flag(
         "A folder for the figures as PNG and SVG; without --out there is no page then.",
         ("report",),
