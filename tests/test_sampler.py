@@ -130,7 +130,7 @@ def test_a_watched_step_has_its_state_and_probabilities(gru):
     inputs = np.append(VOCABULARY.encode("a"), np.concatenate([s.ids[:, 0] for s in steps]))
     rows = [(s, i) for s in steps for i in range(len(s.ids))]
     for id, (step, i) in zip(inputs, rows, strict=False):
-        logits, state = one_step(model, params, jnp.array([id]), state)
+        logits, state = one_step(model, params, jnp.array([[id]]), state)
         own = np.asarray(logits[0, 0])
         np.testing.assert_allclose(step.expected[i, 0], expected_probabilities(own), rtol=1e-6)
         chances = expected_probabilities(own, temperature=0.5, top_k=2)
