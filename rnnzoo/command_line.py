@@ -20,13 +20,20 @@ Trains a recurrent network to write, character by character, and lets it.
   python -m rnnzoo.main --mode=sample --workdir=runs/santa-elman --config.sample.prompt=Santa
   python -m rnnzoo.main --mode=evaluate --workdir=runs/santa-elman
   python -m rnnzoo.main --mode=reproduce --run=runs/santa-elman         train again and compare
+  python -m rnnzoo.main play runs/santa-elman runs/santa-gru            type to them on a local page
   python -m rnnzoo.main --mode=cells                                    list every cell
 
 Flags:
 """
 
-MODES = ("train", "sample", "evaluate", "cells", "reproduce")
-READERS = ("sample", "evaluate", "reproduce")  # of runs, which may be named without --workdir
+MODES = ("train", "sample", "evaluate", "cells", "reproduce", "play")
+READERS = (
+    "sample",
+    "evaluate",
+    "reproduce",
+    "play",
+)  # of runs, which may be named without --workdir
+OF_SEVERAL = ("play",)  # which read more than one run
 PARTS = ("train", "validation", "test")
 _OVERRIDE = re.compile(r"-{1,2}(no)?config\.(?P<key>.*)", re.DOTALL)
 
@@ -46,6 +53,8 @@ class Arguments(NamedTuple):
       processes: how many these are, or None.
       process: which of them this is, or None.
       distributed: whether JAX finds out these three.
+      runs: the folders of all runs that are named, `workdir` the first of them.
+      port: where the page is served; 0 for any that is free.
     """
 
     mode: str
@@ -59,6 +68,8 @@ class Arguments(NamedTuple):
     processes: int | None = None
     process: int | None = None
     distributed: bool = False
+    runs: tuple[str, ...] = ()
+    port: int = 8765
 
 
 def _flags() -> flags.FlagValues:
@@ -97,6 +108,9 @@ def _flags() -> flags.FlagValues:
     flags.DEFINE_bool(
         "distributed", False, "As these three, on SLURM, Kubernetes and TPU pods: JAX finds them out.",
         flag_values=own,
+    )  # fmt: skip
+    flags.DEFINE_integer(
+        "port", 8765, "Where `play` serves its page; 0 for any port that is free.", 0, 65535, **define
     )  # fmt: skip
     return own
 
@@ -141,12 +155,13 @@ def parse(argv: list[str]) -> Arguments:
     together = own.coordinator, own.processes, own.process, own.distributed
     if mode != "train" and any(x not in (None, False) for x in together):
         raise UserError(f"several processes can train together, not {mode}: leave out their flags")
-    if len(folders) > 1:
+    if len(folders) > 1 and mode not in OF_SEVERAL:
         raise UserError(f"{mode} reads one run, and {len(folders)} are named: {', '.join(folders)}")
     workdir = folders[0] if folders else None
     return Arguments(
-        mode, workdir, own.config, overrides, own.cell_module, own.split, own.fork, *together
-    )
+        mode, workdir, own.config, overrides, own.cell_module, own.split, own.fork, *together,
+        tuple(folders), own.port,
+    )  # fmt: skip
 
 
 def _take_overrides(words: list[str]) -> tuple[list[str], list[str]]:

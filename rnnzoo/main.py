@@ -7,6 +7,7 @@ from absl import app
 
 from rnnzoo import command_line, distributed, registry, runs, sampler, session
 from rnnzoo import config as configs
+from rnnzoo import play as page
 from rnnzoo import reproduce as reproduction
 from rnnzoo.cache import keep_compiled_functions
 from rnnzoo.command_line import Arguments
@@ -74,6 +75,15 @@ def reproduce(arguments: Arguments) -> None:
     print(reproduction.reproduce(runs.find_folder(arguments.workdir)))
 
 
+def play(arguments: Arguments) -> None:
+    """Serves a local page on which runs go on from what a person types."""
+
+    def open_run(folder: str | None) -> runs.Run:
+        return _open(arguments._replace(workdir=folder), section="sample")
+
+    page.serve(arguments.runs or (None,), open_run, arguments.port)
+
+
 def _open(arguments: Arguments, section: str) -> runs.Run:
     """The run; of its config, the command line can change one section."""
     run = runs.open_run(runs.find_folder(arguments.workdir), arguments.cell_modules)
@@ -89,6 +99,7 @@ MODES = {
     "evaluate": evaluate,
     "cells": cells,
     "reproduce": reproduce,
+    "play": play,
 }
 
 

@@ -14,9 +14,22 @@ def test_flags():
     words = "--mode=sample --workdir runs/a --cell_module=a --cell_module=b.c --config=c.py"
     arguments = command_line.parse(["rnnzoo", *words.split()])
     alone = (None, None, None, False)
-    assert arguments == ("sample", "runs/a", "c.py", [], ["a", "b.c"], None, False, *alone)
+    rest = (*alone, ("runs/a",), 8765)
+    assert arguments == ("sample", "runs/a", "c.py", [], ["a", "b.c"], None, False, *rest)
     assert command_line.parse(["rnnzoo", "--run=runs/b"]).workdir == "runs/b"
-    assert command_line.parse(["rnnzoo"]) == ("train", None, None, [], [], None, False, *alone)
+    rest = (*alone, (), 8765)
+    assert command_line.parse(["rnnzoo"]) == ("train", None, None, [], [], None, False, *rest)
+
+
+def test_a_mode_may_read_several_runs():
+    arguments = command_line.parse(["rnnzoo", "play", "runs/a", "runs/b", "--port=0"])
+    assert (arguments.workdir, arguments.runs, arguments.port) == (
+        "runs/a",
+        ("runs/a", "runs/b"),
+        0,
+    )
+    with pytest.raises(UserError, match="evaluate reads one run, and 2 are named"):
+        command_line.parse(["rnnzoo", "evaluate", "runs/a", "runs/b"])
 
 
 def test_flags_of_several_processes_belong_to_training():
@@ -76,7 +89,7 @@ def test_the_config_given_stays_as_it_is():
     "words, message",
     [
         ("--moed=sample", "there is no flag --moed: did you mean '--mode'"),
-        ("--mode=tarin", "should be one of <train|sample|evaluate|cells|reproduce>"),
+        ("--mode=tarin", "should be one of <train|sample|evaluate|cells|reproduce|play>"),
         ("--workdir", "Missing value for flag --workdir"),
         ("trian", "'trian' belongs to no flag"),
         ("--config.cell.nmae=x", "config.cell has no key 'nmae': did you mean 'name'"),

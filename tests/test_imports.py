@@ -20,7 +20,7 @@ LAYERS = [
     {"runs", "command_line"},
     {"job"},
     {"session"},
-    {"reproduce"},
+    {"reproduce", "play"},
     {"main", "certify"},
 ]
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}
