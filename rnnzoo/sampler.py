@@ -190,15 +190,15 @@ class _Record(NamedTuple):
       seen: what was looked at, each [C, B, ...]; () where nobody looks.
     """
 
-    drawn: np.ndarray | jax.Array
+    drawn: jax.Array
     logits: Any
     seen: Any
 
 
 def _chunks(
     model, params, vocabulary, given, rule, options: Options, at_once: int, look=None
-) -> Iterator[_Record]:
-    """Runs the model over the prompt and on, so many steps at once; yields what was kept of them."""
+) -> Iterator[tuple[int, _Record]]:
+    """Runs the model over the prompt and on; yields each time how many steps, and what was kept."""
     chunk = min(CHUNK, max(1, NOISE // (options.count * len(vocabulary))))
     at_once = min(at_once, chunk)
     restricted = rule.top_k < len(vocabulary) or rule.top_p < 1
@@ -216,16 +216,16 @@ def _chunks(
         state, ids, record = _advance(
             model, params, state, ids, prompt, len(part), start, stop, key, rule, restricted, look
         )
-        yield jax.tree.map(lambda a, stop=stop: np.asarray(a)[:stop], record)
+        yield stop, record
 
 
 def _new_text(vocabulary, given, options: Options, chunks) -> Iterator[list[str]]:
     """The text that is new, piece by piece."""
     decoders = [vocabulary.decoder() for _ in range(options.count)]
     of_prompt, left = len(given) - 1, options.length
-    for drawn, *_ in chunks:
-        new = drawn[of_prompt:]
-        of_prompt = max(of_prompt - len(drawn), 0)
+    for N, record in chunks:
+        new = np.asarray(record.drawn)[of_prompt:N]
+        of_prompt = max(of_prompt - N, 0)
         left -= len(new)
         if len(new):
             yield [d(row, left == 0) for d, row in zip(decoders, new.T, strict=True)]
@@ -234,13 +234,13 @@ def _new_text(vocabulary, given, options: Options, chunks) -> Iterator[list[str]
 def _steps(given, rule: "_Rule", chunks) -> Iterator[Steps]:
     """The steps with their probabilities."""
     following = given[1:]
-    for record in chunks:
-        ids = record.drawn.copy()
-        known = following[: len(ids)]
+    for N, record in chunks:
+        found = *_probabilities(record.logits, rule), record.seen
+        expected, chances, seen = jax.tree.map(lambda a, N=N: np.asarray(a)[:N], found)
+        known, following = following[:N], following[N:]
+        ids = np.array(record.drawn)[:N]
         ids[: len(known)] = known[:, None]
-        drawn = np.arange(len(ids)) >= len(known)
-        following = following[len(ids) :]
-        yield Steps(ids, drawn, *map(np.asarray, _probabilities(record.logits, rule)), record.seen)
+        yield Steps(ids, np.arange(N) >= len(known), expected, chances, seen)
 
 
 class _Rule(NamedTuple):
