@@ -6,6 +6,7 @@ the sampler, and streams what it says; `display` chooses what of a state is show
 """
 
 import importlib.util
+import os
 import socket
 from collections.abc import Callable, Sequence
 
@@ -47,8 +48,8 @@ def serve(folders: Sequence[str], open_run: Callable[[str], Run], port: int) -> 
 def _listening(port: int) -> socket.socket:
     try:
         return socket.create_server((HOST, port))
-    except (OSError, OverflowError) as e:
+    except OSError as e:
         raise UserError(
-            f"--port={port} cannot be listened at: {getattr(e, 'strerror', None) or e}: give another, "
-            "or 0 for any that is free"
+            f"--port={port} cannot be listened at: {os.strerror(e.errno)}: give another, or 0 for any "
+            "that is free"
         ) from e

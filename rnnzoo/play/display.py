@@ -49,27 +49,30 @@ def displaying(
 
     def own_step(params, key, ids, state):
         logits, state, output = _listen(model, params, key, ids, state)
-        return logits, state, dict(_named(output, state, layers))
+        return logits, state, list(_named(output, state, layers))
+
+    sizes = []
 
     def probe(params):
         state = model.initial_state(params, 1)
-        return own_step(params, jax.random.key(0), jnp.zeros((1, 1), int), state)[2]
+        named = own_step(params, jax.random.key(0), jnp.zeros((1, 1), int), state)[2]
+        sizes.extend((name, array.shape[1]) for name, array in named)
 
-    sizes = {name: array.shape[1] for name, array in jax.eval_shape(probe, params).items()}
-    chosen = list(sizes)[:MOST_ARRAYS]
-    room = min(max(MOST_NUMBERS // max(len(chosen), 1), LEAST), MOST)
-    arrays = [Array(name, sizes[name], math.ceil(sizes[name] / room)) for name in chosen]
+    jax.eval_shape(probe, params)
+    room = min(max(MOST_NUMBERS // max(len(sizes), 1), LEAST), MOST)
+    arrays = [Array(name, size, math.ceil(size / room)) for name, size in sizes[:MOST_ARRAYS]]
 
     def apply(params, key, ids, state):
         logits, own, named = own_step(params, key, ids, state[0])
-        return logits, (own, tuple(named[a.name][:, :: a.every] for a in arrays))
+        pairs = zip(arrays, named, strict=False)
+        return logits, (own, tuple(array[:, :: a.every] for a, (_, array) in pairs))
 
     def initial_state(params, batch_size, key=None):
         shown = tuple(jnp.zeros((batch_size, -(-a.size // a.every)), jnp.float32) for a in arrays)
         return model.initial_state(params, batch_size, key), shown
 
-    shown = model._replace(apply=apply, initial_state=initial_state)
-    return shown, arrays, len(sizes) - len(chosen)
+    model_shown = model._replace(apply=apply, initial_state=initial_state)
+    return model_shown, arrays, len(sizes) - len(arrays)
 
 
 def shown(state) -> tuple[jax.Array, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from rnnzoo.play.display import OUTPUT, displaying, shown
+from rnnzoo.play.display import OUTPUT, Array, displaying, shown
 from rnnzoo.runs import Run, sample_options
 from rnnzoo.sampler import Steps, watch_sample
 from rnnzoo.vocabulary import REPLACEMENT, Vocabulary
@@ -23,20 +23,10 @@ class Player:
         config = run.config
         self.run = run
         self.layers = len(config.cell.name.split(",")) * config.cell.layers
-        self.model, self.arrays, self.not_shown = displaying(run.model, run.params, self.layers)
+        self.model, arrays, self.not_shown = displaying(run.model, run.params, self.layers)
         (steps,) = self._watch("", length=2)
-        self.places = list(range(len(self.arrays)))
-        if self.arrays and self.arrays[0].name == OUTPUT:
-            self._name_the_output(steps.seen)
+        self.arrays = _without_twins(arrays, steps.seen)
         self.symbols = _names(run.vocabulary)
-
-    def _name_the_output(self, seen) -> None:
-        """Shows the output once only, where it is an array of the state too."""
-        for i in self.places[1:]:
-            if np.array_equal(seen[0], seen[i]):
-                self.places.remove(0)
-                self.arrays[i] = self.arrays[i]._replace(name=f"{self.arrays[i].name} (the output)")
-                return
 
     def describe(self) -> dict[str, Any]:
         """What the page says of it, as JSON."""
@@ -49,7 +39,7 @@ class Player:
             "parameters": sum(math.prod(p.shape) for p in jax.tree.leaves(self.run.params)),
             "characters": len(self.run.vocabulary),
             "unit": self.run.vocabulary.unit,
-            "arrays": [self.arrays[i]._asdict() for i in self.places],
+            "arrays": [array._asdict() for array in self.arrays.values()],
             "not_shown": self.not_shown,
             "sample": {k: v for k, v in options.items() if k != "count"},
         }
@@ -106,8 +96,20 @@ class Player:
             "q": _number(q[id]),
             "rank": int((p > p[id]).sum()) + 1,
             "top": [[self.symbols[j], _number(p[j]), _number(q[j])] for j in likeliest],
-            "state": [[_number(x) for x in steps.seen[k][i, 0].tolist()] for k in self.places],
+            "state": [[_number(x) for x in steps.seen[k][i, 0].tolist()] for k in self.arrays],
         }
+
+
+def _without_twins(arrays: list[Array], seen) -> dict[int, Array]:
+    """The arrays by their places; the output is not one by itself where the state has it too."""
+    found = dict(enumerate(arrays))
+    if arrays and arrays[0].name == OUTPUT:
+        for i, array in enumerate(arrays[1:], 1):
+            if np.array_equal(seen[0], seen[i]):
+                del found[0]
+                found[i] = array._replace(name=f"{array.name} (the output)")
+                break
+    return found
 
 
 def _number(x: float) -> float | None:

@@ -2,7 +2,7 @@
 // Only what is in view is drawn, so that a long text costs no more than a short one.
 
 const COLUMN = 14; // pixels of a character
-const CAPTION = 26; // of an array's name
+const [CAPTION, TWO_LINES, NARROW] = [26, 44, 500]; // of an array's name; where there is less room
 const AXIS = 20; // of the characters below
 const SAMPLES = 4000; // values that the scale of an array is taken from
 
@@ -58,14 +58,19 @@ export class Heat {
     return Math.ceil(this.arrays[a].size / this.arrays[a].every);
   }
 
+  captionHeight() {
+    return this.scroll.clientWidth < NARROW ? TWO_LINES : CAPTION;
+  }
+
   /** Where each array is drawn: [top, height of a row]. */
   layout() {
+    const caption = this.captionHeight();
     const wanted = this.arrays.length === 1 ? 256 : this.arrays.length === 2 ? 160 : 96;
     let top = 0;
     return this.arrays.map((_, a) => {
       const height = Math.max(1, Math.min(16, Math.round(wanted / this.rows(a))));
-      const place = [top + CAPTION, height];
-      top += CAPTION + height * this.rows(a) + 6;
+      const place = [top + caption, height];
+      top += caption + height * this.rows(a) + 6;
       return place;
     });
   }
@@ -110,18 +115,20 @@ export class Heat {
     pen.textAlign = "left";
     pen.fillStyle = look("--ink");
     const every = array.every > 1 ? `, every ${ordinal(array.every)} is shown` : "";
-    pen.fillText(`${array.name}: ${array.size.toLocaleString("en")} numbers${every}`, 1, top - CAPTION / 2);
+    const above = top - this.captionHeight() + CAPTION / 2;
+    pen.fillText(`${array.name}: ${array.size.toLocaleString("en")} numbers${every}`, 1, above);
     const [room, scale] = [80, short(this.scales[a])];
-    const x = width - room - 34;
+    const middle = top - CAPTION / 2;
+    const x = width < NARROW ? 34 : width - room - 34;
     const shade = pen.createLinearGradient(x, 0, x + room, 0);
     colours.forEach((c, i) => shade.addColorStop(i / 2, `rgb(${c})`));
     pen.fillStyle = shade;
-    pen.fillRect(x, top - CAPTION / 2 - 5, room, 10);
+    pen.fillRect(x, middle - 5, room, 10);
     pen.fillStyle = look("--muted");
     pen.textAlign = "right";
-    pen.fillText(`−${scale}`, x - 5, top - CAPTION / 2);
+    pen.fillText(`−${scale}`, x - 5, middle);
     pen.textAlign = "left";
-    pen.fillText(`+${scale}`, x + room + 5, top - CAPTION / 2);
+    pen.fillText(`+${scale}`, x + room + 5, middle);
   }
 
   /** A canvas with one pixel for each number in view. */
