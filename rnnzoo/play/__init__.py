@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 from rnnzoo.errors import UserError
+from rnnzoo.play.player import Player
 from rnnzoo.runs import Run
 
 HOST = "127.0.0.1"  # nothing outside of this machine can reach it
@@ -38,11 +39,10 @@ def serve(folders: Sequence[str], open_run: Callable[[str], Run], port: int) -> 
             f"the page has room for {MOST_RUNS} runs, and {len(folders)} are named: name fewer"
         )
     with _listening(port) as listener:
-        from rnnzoo.play.player import Player
-        from rnnzoo.play.server import run_until_stopped
+        from rnnzoo.play.server import run_until_stopped  # which imports these packages
 
-        players = [Player(open_run(folder)) for folder in folders]
-        run_until_stopped(players, listener)
+        opened = [open_run(folder) for folder in folders]
+        run_until_stopped([Player(run) for run in opened], listener)
 
 
 def _listening(port: int) -> socket.socket:
