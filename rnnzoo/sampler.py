@@ -298,11 +298,9 @@ def _advance(
     needs_key = model.needs_key(params)
 
     def kept(drawn, logits, state):
-        return (
-            _Record(drawn, logits.astype(noise.dtype), look(state))
-            if look
-            else _Record(drawn, (), ())
-        )
+        if look is None:
+            return _Record(drawn, (), ())
+        return _Record(drawn, logits.astype(noise.dtype), look(state))
 
     def step(t, carry):
         state, ids, record = carry

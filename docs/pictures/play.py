@@ -11,11 +11,9 @@ import sys
 from playwright.sync_api import Page, Playwright, expect, sync_playwright
 
 FOLDER = pathlib.Path(__file__).parent
-PROMPT = "The function returns "
-VIEWS = {  # name: (colours, width, height)
-    "play": ("light", 1280, 1180),
-    "play-dark": ("dark", 1280, 1180),
-}
+PROMPT, SEED = "The class ", "3"
+VIEWS = {"play": "light", "play-dark": "dark"}
+SIZE = {"width": 1280, "height": 900}
 
 
 def main(folders: list[str]) -> None:
@@ -33,11 +31,10 @@ def take(p: Playwright, address: str) -> None:
     """Takes the pictures of the page at an address."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     browser = p.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-    for name, (colours, width, height) in VIEWS.items():
-        viewport = {"width": width, "height": height}
-        page = browser.new_page(viewport=viewport, color_scheme=colours)
+    for name, colours in VIEWS.items():
+        page = browser.new_page(viewport=SIZE, color_scheme=colours)
         write(page, address)
-        page.screenshot(path=FOLDER / f"{name}.png")
+        page.screenshot(path=FOLDER / f"{name}.png", full_page=True)
     browser.close()
 
 
@@ -45,10 +42,11 @@ def write(page: Page, address: str) -> None:
     """Writes a text, and points at a character of it."""
     page.goto(address)
     page.fill("#prompt", PROMPT)
+    page.fill("#seed", SEED)
     page.select_option("#pace", "Infinity")
     page.click("#write")
     expect(page.locator("#status")).to_contain_text("Written")
-    page.hover(".text [data-place='30']")
+    page.hover(".text [data-place='19']")
 
 
 if __name__ == "__main__":

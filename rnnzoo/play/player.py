@@ -118,10 +118,9 @@ def _number(x: float) -> float | None:
 
 
 def _names(vocabulary: Vocabulary) -> list[str]:
-    if vocabulary.unit == "characters":
-        names = list(vocabulary.symbols)
+    symbols = vocabulary.symbols
+    if isinstance(symbols, bytes):
+        names = [chr(b) if 32 <= b < 127 or b in b"\n\t" else f"0x{b:02x}" for b in symbols]
     else:
-        names = [
-            chr(b) if 32 <= b < 127 or b in b"\n\t" else f"0x{b:02x}" for b in vocabulary.symbols
-        ]
+        names = list(symbols)
     return [*names, REPLACEMENT] if vocabulary.unknown else names

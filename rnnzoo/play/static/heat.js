@@ -119,7 +119,7 @@ export class Heat {
     pen.fillText(`${array.name}: ${array.size.toLocaleString("en")} numbers${every}`, 1, above);
     const [room, scale] = [80, short(this.scales[a])];
     const middle = top - CAPTION / 2;
-    const x = width < NARROW ? 34 : width - room - 34;
+    const x = width < NARROW ? 46 : width - room - 46;
     const shade = pen.createLinearGradient(x, 0, x + room, 0);
     colours.forEach((c, i) => shade.addColorStop(i / 2, `rgb(${c})`));
     pen.fillStyle = shade;
@@ -157,8 +157,9 @@ export class Heat {
     pen.textBaseline = "middle";
     for (let c = first; c < first + count; c++) {
       pen.fillStyle = look(c === this.selected ? "--ink" : "--muted");
-      pen.font = `${c === this.selected ? "bold " : ""}12px ${look("--mono")}`;
-      pen.fillText(this.glyph(this.columns[c].name).slice(0, 2), (c + 0.5) * COLUMN - left, bottom + AXIS / 2);
+      const sign = this.glyph(this.columns[c].name).replace(/^0x/, "").slice(0, 2);
+      pen.font = `${c === this.selected ? "bold " : ""}${sign.length > 1 ? 10 : 12}px ${look("--mono")}`;
+      pen.fillText(sign, (c + 0.5) * COLUMN - left, bottom + AXIS / 2);
     }
   }
 

@@ -126,7 +126,7 @@ function tick(mine) {
   const failed = runs.filter((run) => run.error.textContent).length;
   status.textContent = failed === runs.length ? "" : `Written: ${summary()}`;
   const first = runs.find((run) => run.characters.length);
-  if (first && runs.every((run) => run.selected === null)) {
+  if (first && runs.every((run) => run.selected === null && !run.text.scrollTop)) {
     select(first, Math.max(0, first.characters.findIndex((c) => c.drawn)));
   }
 }

@@ -95,7 +95,6 @@ export class Run {
     if (next === undefined || last < 0) return;
     event.preventDefault();
     this.onSelect(this, Math.max(0, Math.min(last, next)));
-    this.text.children[this.selected].scrollIntoView({ block: "nearest" });
   }
 
   /** The character above or below another on the page. */
@@ -159,10 +158,18 @@ export class Run {
     spans[place].classList.add("selected");
     spans[place].setAttribute("aria-selected", "true");
     this.text.setAttribute("aria-activedescendant", spans[place].id);
+    this.bringIntoView(spans[place]);
     const column = place - this.unexpected();
     this.heat.select(column < 0 ? null : column);
     this.reading.textContent = this.heat.reading();
     this.explain(this.characters[place]);
+  }
+
+  /** Scrolls the text alone, not the page. */
+  bringIntoView(span) {
+    const [box, frame] = [span.getBoundingClientRect(), this.text.getBoundingClientRect()];
+    if (box.top < frame.top) this.text.scrollTop -= frame.top - box.top + 8;
+    if (box.bottom > frame.bottom) this.text.scrollTop += box.bottom - frame.bottom + 8;
   }
 
   /** Says how probable a character was, and what else was expected. */
