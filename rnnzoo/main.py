@@ -1,5 +1,6 @@
 """The command line's entry point: `python -m rnnzoo.main`, or `rnnzoo`."""
 
+import dataclasses
 import json
 import shlex
 import sys
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from rnnzoo import command_line, completion, distributed, log, registry, runs, sampler, session
 from rnnzoo import config as configs
+from rnnzoo import play as page
 from rnnzoo import report as reports
 from rnnzoo import reproduce as reproduction
 from rnnzoo import watch as watching
@@ -132,6 +134,15 @@ def _print_json(found: Any) -> None:
     print(json.dumps(found, indent=2))
 
 
+def play(arguments: Arguments) -> None:
+    """Serves a local page on which runs go on from what a person types."""
+
+    def open_run(folder: str | None) -> runs.Run:
+        return _open(dataclasses.replace(arguments, workdir=folder), section="sample")
+
+    page.serve(arguments.runs or (None,), open_run, arguments.port)
+
+
 def _open(arguments: Arguments, section: str) -> runs.Run:
     """The run; of its config, the command line can change one section."""
     run = runs.open_run(runs.find_folder(arguments.workdir), arguments.cell_modules)
@@ -149,6 +160,7 @@ MODES: dict[str, Callable[[Arguments], None]] = {
     "reproduce": reproduce,
     "watch": watch,
     "report": report,
+    "play": play,
     "completion": complete,
 }
 

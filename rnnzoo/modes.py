@@ -65,6 +65,12 @@ MODES = {
         words=RUN,
         examples=("runs/santa-elman", "runs/santa-elman --json"),
     ),
+    "play": Mode(
+        "serves a local page on which runs go on from what a person types",
+        words=RUNS,
+        section="sample",
+        examples=("runs/santa-elman runs/santa-gru",),
+    ),
     "report": Mode(
         "makes a page with curves, samples, gates and memory of runs, side by side",
         words=RUNS,
@@ -92,6 +98,7 @@ class Flag(NamedTuple):
       value: what stands for its value in the help: FILE, FOLDER, MODULE, ...
       choices: the values it may have, if they are few.
       least: the least that a number may be.
+      most: the most.
       many: whether it may be given several times.
       alias: another name of it, or ''.
     """
@@ -104,6 +111,7 @@ class Flag(NamedTuple):
     value: str = ""
     choices: tuple[str, ...] = ()
     least: float | None = None
+    most: float | None = None
     many: bool = False
     alias: str = ""
 
@@ -146,12 +154,12 @@ class Arguments:
     )
     config: str | None = _flag(
         "A config file (.py, or a run's config.json); default: the quickstart, or the run's own.",
-        ("train", "sample"),
+        ("train", "sample", "play"),
         value="FILE",
     )
     cell_modules: tuple[str, ...] = _flag(
         "A Python module that registers cells; may be repeated.",
-        ("train", "sample", "evaluate", "cells", "report"),
+        ("train", "sample", "evaluate", "cells", "play", "report"),
         name="cell_module",
         value="MODULE",
         many=True,
@@ -186,6 +194,15 @@ class Arguments:
         "A folder for the figures as PNG and SVG; without --out there is no page then.",
         ("report",),
         value="FOLDER",
+    )
+    port: int = _flag(
+        "Where the page is served, on this machine alone; default: 8765; 0 for any that is free.",
+        ("play",),
+        kind=int,
+        value="NUMBER",
+        least=0,
+        most=65535,
+        default=8765,
     )
     interval: float = _flag(
         "How often to look for something new; default: 1 second.",

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 import numbers
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +19,7 @@ from rnnzoo.vocabulary import Vocabulary
 CHUNK = 256  # the most time steps of one compiled call, around which Python takes as long as for 30
 NOISE = 2**20  # the most random numbers of one call: with many texts, it takes fewer time steps
 STREAMED = 32  # time steps of one call where a person waits for the text
+WATCHED = 8  # where every step is looked at, too
 MOST_TEXTS = 100_000  # whose noise for one call fits into memory
 
 
@@ -100,7 +101,9 @@ def sample(
     """
     chosen = Options(length, **options)
     texts = [prompt] * chosen.count
-    for new in _draw_text(model, params, vocabulary, prompt, chosen, CHUNK):
+    given, rule = _prepare(vocabulary, prompt, chosen)
+    chunks = _chunks(model, params, vocabulary, given, rule, chosen, CHUNK)
+    for new in _new_text(vocabulary, given, chosen, chunks):
         texts = [text + more for text, more in zip(texts, new, strict=True)]
     return texts
 
@@ -121,32 +124,88 @@ def stream_sample(
       An iterator of lists: the next few characters of each of the `count` texts, the prompt not
       among them.
     """
-    return _draw_text(model, params, vocabulary, prompt, Options(length, **options), STREAMED)
+    chosen = Options(length, **options)
+    given, rule = _prepare(vocabulary, prompt, chosen)
+    chunks = _chunks(model, params, vocabulary, given, rule, chosen, STREAMED)
+    return _new_text(vocabulary, given, chosen, chunks)
 
 
-def _draw_text(
-    model, params, vocabulary, prompt, options: Options, at_once: int
-) -> Iterator[list[str]]:
+class Steps(NamedTuple):
+    """N time steps of B texts that are watched.
+
+    Attributes:
+      ids: the character that follows each step, the prompt's or a drawn one, shape [N, B].
+      drawn: whether it was drawn, shape [N].
+      expected: the probability that the model gives each character, shape [N, B, V].
+      chances: that which each was drawn with, after temperature, `top_k` and `top_p`, [N, B, V].
+      seen: what was looked at, each array [N, B, ...].
+    """
+
+    ids: np.ndarray
+    drawn: np.ndarray
+    expected: np.ndarray
+    chances: np.ndarray
+    seen: Any
+
+
+def watch_sample(
+    model: LanguageModel,
+    params: Params,
+    vocabulary: Vocabulary,
+    prompt: str = "",
+    length: int = 200,
+    look: Callable[[Any], Any] = lambda state: state,
+    **options,
+) -> Iterator[Steps]:
+    """The same texts as `sample`, with what the model expected at each step, those of the prompt too.
+
+    `look` gives what to keep of the state after each step, a tree of arrays; it is compiled with the
+    step, so the same function should come again. All else, and the errors, as for `stream_sample`.
+
+    Returns:
+      An iterator over the steps, a few at a time.
+    """
+    chosen = Options(length, **options)
+    given, rule = _prepare(vocabulary, prompt, chosen)
+    chunks = _chunks(model, params, vocabulary, given, rule, chosen, WATCHED, look)
+    return _steps(given, rule, chunks)
+
+
+def _prepare(vocabulary, prompt, options: Options) -> tuple[np.ndarray, "_Rule"]:
     given = vocabulary.encode(prompt) if prompt else np.array([vocabulary.start_id], np.int32)
-    rule = _Rule(
+    return given, _Rule(
         temperature=min(float(options.temperature), 1e30),  # in float32, more would be infinite
         top_k=min(int(options.top_k or len(vocabulary)), len(vocabulary)),
         top_p=float(options.top_p or 1.0),
         allowed=np.arange(len(vocabulary)) != vocabulary.unknown_id,
     )
-    return _pieces(model, params, vocabulary, given, rule, options, at_once)
 
 
-def _pieces(
-    model, params, vocabulary, given, rule, options: Options, at_once: int
-) -> Iterator[list[str]]:
-    """Runs the model over the prompt and on, so many steps at once; yields each time the new text."""
+class _Record(NamedTuple):
+    """What is kept of each of C steps.
+
+    Attributes:
+      drawn: the characters drawn, shape [C, B].
+      logits: shape [C, B, V]; () where nobody looks.
+      seen: what was looked at, each [C, B, ...]; () where nobody looks.
+    """
+
+    drawn: jax.Array
+    logits: Any
+    seen: Any
+
+
+def _chunks(
+    model, params, vocabulary, given, rule, options: Options, at_once: int, look=None
+) -> Iterator[tuple[int, _Record]]:
+    """Runs the model over the prompt and on; yields each time how many steps, and what was kept."""
     chunk = min(CHUNK, max(1, NOISE // (options.count * len(vocabulary))))
     at_once = min(at_once, chunk)
     restricted = rule.top_k < len(vocabulary) or rule.top_p < 1
+    if look:  # what is looked at may be large; and one compiled function serves every rule
+        chunk, restricted = at_once, True
     steps = len(given) - 1 + options.length if options.length else 0
     key = jax.random.key(options.seed)
-    decoders = [vocabulary.decoder() for _ in range(options.count)]
     state = _initial_state(model, params, options.count)
     ids = np.zeros(options.count, np.int32)
     for start in range(0, steps, at_once):
@@ -154,13 +213,34 @@ def _pieces(
         prompt = np.zeros(chunk, np.int32)
         prompt[: len(part)] = part
         stop = min(steps - start, at_once)
-        state, ids, drawn = _advance(
-            model, params, state, ids, prompt, len(part), start, stop, key, rule, restricted
+        state, ids, record = _advance(
+            model, params, state, ids, prompt, len(part), start, stop, key, rule, restricted, look
         )
-        new = np.asarray(drawn)[max(len(given) - 1 - start, 0) : stop]
+        yield stop, record
+
+
+def _new_text(vocabulary, given, options: Options, chunks) -> Iterator[list[str]]:
+    """The text that is new, piece by piece."""
+    decoders = [vocabulary.decoder() for _ in range(options.count)]
+    of_prompt, left = len(given) - 1, options.length
+    for N, record in chunks:
+        new = np.asarray(record.drawn)[of_prompt:N]
+        of_prompt = max(of_prompt - N, 0)
+        left -= len(new)
         if len(new):
-            final = start + at_once >= steps
-            yield [d(row, final) for d, row in zip(decoders, new.T, strict=True)]
+            yield [d(row, left == 0) for d, row in zip(decoders, new.T, strict=True)]
+
+
+def _steps(given, rule: "_Rule", chunks) -> Iterator[Steps]:
+    """The steps with their probabilities."""
+    following = given[1:]
+    for N, record in chunks:
+        found = *_probabilities(record.logits, rule), record.seen
+        expected, chances, seen = jax.tree.map(lambda a, N=N: np.asarray(a)[:N], found)
+        known, following = following[:N], following[N:]
+        ids = np.array(record.drawn)[:N]
+        ids[: len(known)] = known[:, None]
+        yield Steps(ids, np.arange(N) >= len(known), expected, chances, seen)
 
 
 class _Rule(NamedTuple):
@@ -184,9 +264,9 @@ def _initial_state(model: LanguageModel, params: Params, count: int):
     return model.initial_state(params, count)
 
 
-@functools.partial(jax.jit, static_argnames=("model", "restricted"))
+@functools.partial(jax.jit, static_argnames=("model", "restricted", "look"))
 def _advance(
-    model, params, state, ids, prompt, given, start, stop, key, rule: _Rule, restricted: bool
+    model, params, state, ids, prompt, given, start, stop, key, rule: _Rule, restricted: bool, look
 ):
     """Runs `stop` time steps of a chunk of C, reading the prompt while it lasts.
 
@@ -203,9 +283,11 @@ def _advance(
       rule: how characters are drawn.
       restricted: whether its `top_k` or `top_p` are limits; static, since the sort that they need
         costs about as much as the cell.
+      look: what to keep of the state after each step, see `watch_sample`; None to keep nothing, nor
+        the logits; static.
 
     Returns:
-      The state, the characters drawn last [B], and those of all steps [C, B].
+      The state, the characters drawn last [B], and the `_Record` of all steps.
     """
     C, B, V = prompt.shape[0], ids.shape[0], rule.allowed.shape[0]
     keys = jax.vmap(lambda t: jax.random.split(jax.random.fold_in(key, t)))(start + jnp.arange(C))
@@ -215,8 +297,13 @@ def _advance(
 
     needs_key = model.needs_key(params)
 
+    def kept(drawn, logits, state):
+        if look is None:
+            return _Record(drawn, (), ())
+        return _Record(drawn, logits.astype(noise.dtype), look(state))
+
     def step(t, carry):
-        state, ids, drawn = carry
+        state, ids, record = carry
         ids = jnp.where(t < given, prompt[t], ids)
         logits, state = model.apply(params, cell_keys[t] if needs_key else None, ids[None], state)
         if logits.shape[-1] != V:
@@ -225,9 +312,12 @@ def _advance(
                 "load the vocabulary that was saved with the model"
             )
         ids = _draw(logits[0], noise[t], rule, restricted)
-        return state, ids, drawn.at[t].set(ids)
+        new = kept(ids, logits[0], state)
+        return state, ids, jax.tree.map(lambda all, one: all.at[t].set(one), record, new)
 
-    return lax.fori_loop(0, stop, step, (state, ids, jnp.zeros((C, B), ids.dtype)))
+    shapes = jax.eval_shape(kept, ids, noise[0], state)
+    record = jax.tree.map(lambda a: jnp.zeros((C, *a.shape), a.dtype), shapes)
+    return lax.fori_loop(0, stop, step, (state, ids, record))
 
 
 def _draw(logits: jax.Array, noise: jax.Array, rule: _Rule, restricted: bool) -> jax.Array:
@@ -239,12 +329,26 @@ def _draw(logits: jax.Array, noise: jax.Array, rule: _Rule, restricted: bool) ->
     temperature = rule.temperature
     logits = jnp.where(rule.allowed[None], logits.astype(noise.dtype), -jnp.inf)
     if restricted:
-        below = logits - logits.max(axis=-1, keepdims=True)
-        scaled = below / jnp.maximum(temperature, jnp.finfo(logits.dtype).tiny)
-        kept = restrict(scaled, rule.top_k, rule.top_p) > -jnp.inf
+        kept = restrict(_scaled(logits, temperature), rule.top_k, rule.top_p) > -jnp.inf
         logits = jnp.where(kept, logits, -jnp.inf)
     scores = logits / jnp.maximum(temperature, 1) + jnp.minimum(temperature, 1) * noise
     return scores.argmax(axis=-1).astype(jnp.int32)
+
+
+@jax.jit
+def _probabilities(logits: jax.Array, rule: _Rule) -> tuple[jax.Array, jax.Array]:
+    """What the model expects, and the chances in `_draw`, from logits [N, B, V]; both [N, B, V]."""
+    rows = logits.reshape(-1, logits.shape[-1])
+    allowed = jnp.where(rule.allowed[None], rows, -jnp.inf)
+    top_k = jnp.where(rule.temperature > 0, rule.top_k, 1)
+    chances = jax.nn.softmax(restrict(_scaled(allowed, rule.temperature), top_k, rule.top_p))
+    return jax.nn.softmax(logits), chances.reshape(logits.shape)
+
+
+def _scaled(logits: jax.Array, temperature: float | jax.Array) -> jax.Array:
+    """Logits [B, V] divided by the temperature, the largest of each row being 0."""
+    below = logits - logits.max(axis=-1, keepdims=True)
+    return below / jnp.maximum(temperature, jnp.finfo(logits.dtype).tiny)
 
 
 def restrict(logits: jax.Array, top_k: int | jax.Array, top_p: float | jax.Array) -> jax.Array:

@@ -40,6 +40,13 @@ def test_flags():
     assert parse("completion", "fish").shell == "fish"
 
 
+def test_a_mode_may_read_several_runs():
+    arguments = parse("play", "runs/a", "runs/b", "--port=0")
+    assert (arguments.workdir, arguments.port) == ("runs/a", 0)
+    assert arguments.runs == ("runs/a", "runs/b")
+    assert "evaluate reads one run, and 2 are named" in refused("evaluate", "runs/a", "runs/b")
+
+
 def test_flags_of_several_processes_belong_to_training():
     words = ["--coordinator=a:1", "--processes=2", "--process=0"]
     arguments = parse(*words)

@@ -21,7 +21,7 @@ LAYERS = [
     {"runs", "command_line"},
     {"job", "watch", "completion"},
     {"session"},
-    {"reproduce", "report"},
+    {"reproduce", "report", "play"},
     {"main", "certify"},
 ]
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}

@@ -9,7 +9,7 @@ from rnnzoo import sampler
 from rnnzoo.errors import UserError
 from rnnzoo.model import LanguageModel, language_model
 from rnnzoo.registry import make
-from rnnzoo.sampler import Options, sample, stream_sample
+from rnnzoo.sampler import Options, sample, stream_sample, watch_sample
 from rnnzoo.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary.of("\n abcdefg")
@@ -113,9 +113,38 @@ def test_streamed_pieces_make_up_the_sampled_text(gru):
     assert texts == sample(*gru, VOCABULARY, "abc", **options)
 
 
+@pytest.mark.parametrize("prompt", ["", "abc", "abcdefgab", "a" * 21])
+@pytest.mark.parametrize("rule", [{}, {"temperature": 0}, {"top_k": 3, "top_p": 0.8}], ids=str)
+def test_a_watched_text_is_the_sampled_one(gru, prompt, rule):
+    steps = list(watch_sample(*gru, VOCABULARY, prompt, 20, count=2, seed=5, **rule))
+    ids, drawn = (np.concatenate([getattr(s, name) for s in steps]) for name in ("ids", "drawn"))
+    texts = [prompt[:1] + VOCABULARY.decode(row) for row in ids.T]
+    assert texts == sample(*gru, VOCABULARY, prompt, 20, count=2, seed=5, **rule)
+    assert drawn.sum() == 20 and drawn[-20:].all()
+
+
+def test_a_watched_step_has_its_state_and_probabilities(gru):
+    model, params = gru
+    steps = list(watch_sample(*gru, VOCABULARY, "abc", 9, top_k=2, temperature=0.5))
+    state = model.initial_state(params, 1)
+    inputs = np.append(VOCABULARY.encode("a"), np.concatenate([s.ids[:, 0] for s in steps]))
+    rows = [(s, i) for s in steps for i in range(len(s.ids))]
+    for id, (step, i) in zip(inputs, rows, strict=False):
+        logits, state = one_step(model, params, jnp.array([[id]]), state)
+        own = np.asarray(logits[0, 0])
+        np.testing.assert_allclose(step.expected[i, 0], expected_probabilities(own), rtol=1e-6)
+        chances = expected_probabilities(own, temperature=0.5, top_k=2)
+        np.testing.assert_allclose(step.chances[i, 0], chances, rtol=1e-6)
+        for seen, now in zip(step.seen, state, strict=True):
+            np.testing.assert_allclose(seen[i], now, rtol=1e-6)
+    (first, *_) = watch_sample(*gru, VOCABULARY, "a", 1, temperature=0)
+    assert np.sort(first.chances[0, 0]).tolist() == [0] * (V - 1) + [1]
+
+
 @pytest.mark.parametrize("prompt", ["", "abc", "a" * 100])
 def test_no_new_characters(gru, prompt):
     assert sample(*gru, VOCABULARY, prompt, 0, count=2) == [prompt] * 2
+    assert list(watch_sample(*gru, VOCABULARY, prompt, 0)) == []
     assert list(stream_sample(*gru, VOCABULARY, prompt, 0)) == []
 
 
@@ -298,7 +327,9 @@ def test_low_precision_models_are_sampled(fixed):
         ({"prompt": "abXc"}, r"character 'X' \(U\+0058\) at index 2 is not in the vocabulary"),
     ],
 )
-@pytest.mark.parametrize("function", [sample, stream_sample])  # before the first piece is asked for
+@pytest.mark.parametrize(
+    "function", [sample, stream_sample, watch_sample]
+)  # before the first piece is asked for
 def test_options_out_of_range_are_refused(fixed, function, options, message):
     with pytest.raises(UserError, match=message) as e:
         function(*fixed, VOCABULARY, **options)

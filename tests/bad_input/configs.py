@@ -96,4 +96,9 @@ COMMANDS = [
     Row("a fork of nothing", f"{TRAIN} --fork", "--fork goes on from a run, and there is none"),
     Row("a part that does not exist", f"{EVALUATE} --split=foo", "<train|validation|test>"),
     Row("a run that does not exist", "--mode=sample --workdir=none", "'none' holds no run"),
+    Row("no run to play", "play --port=0", "give its --workdir"),
+    Row("one of the runs to play does not exist", "play run none --port=0", "'none' holds no run"),
+    Row("more runs than the page has room for", f"play {7 * 'run '}", "room for 6 runs, and 7 are"),
+    Row("a port beyond 65535", "play run --port=65536", "65536 is not an integer in the range"),
+    Row("a text for a port", "play run --port=http", "invalid literal for int() with base 10: 'http'"),
 ]  # fmt: skip
