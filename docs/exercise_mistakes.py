@@ -24,6 +24,7 @@ from absl import app, flags
 from jax import lax
 
 from rnnzoo import corpus
+from rnnzoo.errors import UserError, did_you_mean, one_line_errors
 from rnnzoo.vocabulary import Vocabulary
 
 _CORPUS = flags.DEFINE_string("corpus", "pydoc", "The text: pydoc, santa or shakespeare.")
@@ -184,7 +185,9 @@ class Trained(NamedTuple):
     losses: list[float]
 
 
-def train(exercise: Exercise, ids: np.ndarray, V: int, H: int, epochs: int, stretch: int) -> Trained:
+def train(
+    exercise: Exercise, ids: np.ndarray, V: int, H: int, epochs: int, stretch: int
+) -> Trained:
     """Trains on random stretches of a text, the same ones whatever the exercise."""
     p = init(jax.random.key(0), V, H)
     memory = exercise.optimizer.init(p)
@@ -202,7 +205,9 @@ def loss_of(p, ids: np.ndarray) -> np.ndarray:
     return -np.take_along_axis(np.asarray(jax.nn.log_softmax(o)), ids[1:, None], axis=1)[:, 0]
 
 
-def write(exercise: Exercise, p, vocabulary: Vocabulary, temperature: float, length: int = 70) -> str:
+def write(
+    exercise: Exercise, p, vocabulary: Vocabulary, temperature: float, length: int = 70
+) -> str:
     """A sample; a number that is no character's shows as �."""
     prompt = vocabulary.encode("\n")
     ids = np.asarray(exercise.sample(p, prompt, temperature, length, jax.random.key(1)))
@@ -267,7 +272,7 @@ def show_last_piece(ids: np.ndarray, V: int, H: int, epochs: int) -> None:
             p, memory, loss = exercise.epoch(p, memory, text)
         nats = loss_of(p, text)
         print(f"{name:15} training says {loss:.3f}; characters 1 to {whole}: "
-              f"{nats[:whole].mean():.3f}, the other {999 - whole}: {nats[whole:].mean():.3f}")  # fmt: skip
+              f"{nats[:whole].mean():.3f}, the rest: {nats[whole:].mean():.3f}")  # fmt: skip
 
 
 def draw_curves(found: dict[str, Trained], path: str) -> None:
@@ -287,16 +292,17 @@ def draw_curves(found: dict[str, Trained], path: str) -> None:
     figure.savefig(pathlib.Path(path), dpi=110)
 
 
+@one_line_errors()
 def main(argv: list[str]) -> None:
     """Shows what is named on the command line, or all."""
     known = [*MISTAKES, "drawing", "vocabulary", "dropped_pieces"]
     wanted = argv[1:] or known
-    if unknown := set(wanted) - set(known):
-        raise app.UsageError(f"no mistake is called {unknown.pop()!r}: {', '.join(known)}")
+    for name in set(wanted) - set(known):
+        raise UserError(f"no mistake is called {name!r}: {did_you_mean(name, known)}")
     text = corpus.load(_CORPUS.value)
     ids, vocabulary = text.ids.astype(np.int32), text.vocabulary
-    print(f"{text.name}: {len(ids):,} characters, V = {len(vocabulary)}, ln V = "
-          f"{np.log(len(vocabulary)):.3f}")  # fmt: skip
+    V = len(vocabulary)
+    print(f"{text.name}: {len(ids):,} characters, V = {V}, ln V = {np.log(V):.3f}")
     sizes = {"H": _SIZE.value, "epochs": _EPOCHS.value, "stretch": _STRETCH.value}
     found = show_training(ids, vocabulary, [n for n in wanted if n in MISTAKES], sizes)
     p = found["right"].params
@@ -305,7 +311,7 @@ def main(argv: list[str]) -> None:
     if "vocabulary" in wanted:
         show_vocabulary(p, ids, vocabulary)
     if "dropped_pieces" in wanted:
-        show_last_piece(ids, len(vocabulary), _SIZE.value, _EPOCHS.value)
+        show_last_piece(ids, V, _SIZE.value, _EPOCHS.value)
     if _PICTURE.value:
         draw_curves(found, _PICTURE.value)
 

@@ -107,9 +107,9 @@ def test_a_config_of_the_package_by_name(monkeypatch, tmp_path):
 
 
 def test_an_unknown_name_is_one_line_with_the_nearest():
-    with pytest.raises(UserError, match="no config is named 'sanat'.*: did you mean 'santa'"):
+    with pytest.raises(UserError, match=r"no config is named 'sanat'.*: did you mean 'santa'"):
         configs.load("sanat")
-    with pytest.raises(UserError, match="known: quickstart, santa, santa_gru"):
+    with pytest.raises(UserError, match="known: quickstart, santa"):
         configs.load("x")
 
 
@@ -120,7 +120,7 @@ def test_a_separator_or_suffix_makes_a_path(monkeypatch, tmp_path):
     assert configs.load("santa").cell.name == "elman"
     assert configs.load("./santa").cell.name == "lstm"
     assert configs.load("mine").cell.name == "lstm"
-    with pytest.raises(UserError, match="there is no config file 'santa.py'"):
+    with pytest.raises(UserError, match=r"there is no config file 'santa\.py'"):
         configs.load("santa.py")
 
 

@@ -95,6 +95,7 @@ class Siblings:
     """
 
     def __init__(self, products: list[Product]):
+        """A family of products of one operand; at least one."""
         self.products = products
         self.first = products[0]
         self.results = [p.result for p in products]
