@@ -1,8 +1,6 @@
 """Cells with one mistake each, and the check of the certificate that finds it.
 
-    cd docs
-    python -m rnnzoo.certify forgets --cell_module=broken_cells --speed_hidden_size=0
-    python -m rnnzoo.certify wrong_gate --cell_module=broken_cells --reference=broken_cells:gru_step
+The page certificate.md shows them, and the commands.
 """
 
 import haiku as hk
@@ -19,7 +17,7 @@ def layers(H: int, names: str) -> list[hk.Linear]:
 
 
 def gru_step(p, x, h):
-    """What `wrong_gate` should compute, with the paper's letters."""
+    """What `wrong_gate` should compute."""
     f = jax.nn.sigmoid(x @ p["U_f/w"] + p["U_f/b"] + h @ p["W_f/w"])
     h = (1 - f) * h + f * jnp.tanh(x @ p["U/w"] + p["U/b"] + (f * h) @ p["W/w"])
     return h, h

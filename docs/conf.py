@@ -49,7 +49,7 @@ html_theme = "furo"
 html_title = f"rnnzoo {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_show_sphinx = False
+html_show_sphinx = html_show_copyright = False
 html_copy_source = True
 html_theme_options = {"navigation_with_keys": True}
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
@@ -65,6 +65,14 @@ def _literal_blocks(app, what, name, obj, options, lines):
                 lines[i:i] = ["::", ""]
 
 
+def _for_the_site(app, page, source):
+    """What a page needs here, and would not read well where its Markdown is shown as it is."""
+    source[0] = source[0].replace("](../benchmarks/README.md", "](benchmarks.md")
+    if page == "zoo/index":
+        source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"
+
+
 def setup(app):
     """Docstrings are read before napoleon takes its sections out of them."""
     app.connect("autodoc-process-docstring", _literal_blocks, priority=400)
+    app.connect("source-read", _for_the_site)

@@ -80,6 +80,7 @@ class Exercise(NamedTuple):
     draw: Callable = draw
     last_piece: bool = True  # whether the rest, shorter than a piece, is trained on
     clip_norm: float = 1.0
+    rule: optax.GradientTransformation = optax.adam(1e-3)
 
     def run(self, p, h, xs):
         """The last state, and the logits after each of the characters xs: [T] to [T, V]."""
@@ -92,9 +93,9 @@ class Exercise(NamedTuple):
 
     @property
     def optimizer(self) -> optax.GradientTransformation:
-        """Adam behind gradient clipping."""
+        """Its rule behind gradient clipping."""
         clip = optax.clip_by_global_norm(self.clip_norm) if self.clip_norm else optax.identity()
-        return optax.chain(clip, optax.adam(1e-3))
+        return optax.chain(clip, self.rule)
 
     @functools.partial(jax.jit, static_argnums=0)
     def epoch(self, p, memory, text):
@@ -168,12 +169,13 @@ def same_key(key, o, temperature):
 
 
 RIGHT = Exercise()
+BY_SGD = RIGHT._replace(rule=optax.sgd(0.5))  # right, too
 MISTAKES = {  # that show while training
     "tanh_twice": RIGHT._replace(cell=tanh_twice),
     "tanh_of_logits": RIGHT._replace(readout=tanh_of_logits),
     "no_readout": RIGHT._replace(readout=no_readout),
     "as_if_one_hot": RIGHT._replace(loss=as_if_one_hot),
-    "no_clipping": RIGHT._replace(clip_norm=0.0),
+    "no_clipping": BY_SGD._replace(clip_norm=0.0),
 }
 DRAWING = {"likeliest": likeliest, "same_key": same_key}  # that show in samples
 
@@ -226,8 +228,11 @@ def order_of_a_set(text: str, hash_seed: int) -> str:
 
 def show_training(ids, vocabulary, wanted: list[str], sizes: dict) -> dict[str, Trained]:
     """Trains the right version and each wanted mistake, and prints losses and a sample."""
-    found = {}
-    for name, exercise in ({"right": RIGHT} | {n: MISTAKES[n] for n in wanted}).items():
+    found, exercises = {}, {"right": RIGHT}
+    for name in wanted:
+        exercises |= {"by_sgd": BY_SGD} if name == "no_clipping" else {}
+        exercises[name] = MISTAKES[name]
+    for name, exercise in exercises.items():
         found[name] = train(exercise, ids, len(vocabulary), **sizes)
         losses = found[name].losses
         begun, ended = losses[0], np.mean(losses[-20:])
@@ -235,6 +240,19 @@ def show_training(ids, vocabulary, wanted: list[str], sizes: dict) -> dict[str, 
               f"{np.max(losses):9.3f}\n    {write(exercise, found[name].params, vocabulary, 0.5)!r}",
               flush=True)  # fmt: skip
     return found
+
+
+def show_reach(ids: np.ndarray, V: int, H: int) -> None:
+    """Prints how much of a gradient is left after some steps back, before any training."""
+    p = init(jax.random.key(0), V, H)
+    for name, exercise in {"right": RIGHT, "tanh_twice": MISTAKES["tanh_twice"]}.items():
+        h, _ = exercise.run(p, jnp.zeros(H), ids[:100])
+        left = []
+        for steps in (1, 4, 16, 64):
+            text = ids[100 : 100 + steps]
+            jacobian = jax.jacobian(lambda h, e=exercise, x=text: e.run(p, h, x)[0])(h)
+            left.append(f"{steps}: {jnp.linalg.norm(jacobian) / np.sqrt(H):.4f}")
+        print(f"{name:15} gradient left after so many steps: {', '.join(left)}")
 
 
 def show_drawing(p, vocabulary: Vocabulary) -> None:
@@ -284,7 +302,8 @@ def draw_curves(found: dict[str, Trained], path: str) -> None:
     for name, trained in found.items():
         if name != "as_if_one_hot":  # thousands
             smooth = np.convolve(trained.losses, np.ones(10) / 10, mode="valid")
-            style = {"color": "black", "linewidth": 2.2} if name == "right" else {}
+            dashed = {"color": "grey", "linestyle": "--"} if name == "by_sgd" else {}
+            style = {"color": "black", "linewidth": 2.2} if name == "right" else dashed
             axes.plot(np.arange(len(smooth)) + 10, smooth, label=name.replace("_", " "), **style)
     axes.set(xlabel="epoch", ylabel="loss (nats per character)", ylim=(1, 6))
     axes.grid(alpha=0.3)
@@ -306,6 +325,8 @@ def main(argv: list[str]) -> None:
     sizes = {"H": _SIZE.value, "epochs": _EPOCHS.value, "stretch": _STRETCH.value}
     found = show_training(ids, vocabulary, [n for n in wanted if n in MISTAKES], sizes)
     p = found["right"].params
+    if "tanh_twice" in wanted:
+        show_reach(ids, V, _SIZE.value)
     if "drawing" in wanted:
         show_drawing(p, vocabulary)
     if "vocabulary" in wanted:

@@ -38,6 +38,13 @@ def unroll(
     `core(inputs, state) -> (output, next_state)`; inside `hk.transform` or, if it has no parameters
     of Haiku's, outside. Inputs, outputs and states are pytrees of arrays with or without a batch axis.
 
+    >>> def leaky_sum(x, h):
+    ...     h = 0.5 * h + x
+    ...     return h, h
+    >>> outputs, state = unroll(leaky_sum, jnp.ones(4), jnp.zeros(()))
+    >>> outputs.tolist(), state.item()
+    ([1.0, 1.5, 1.75, 1.875], 1.875)
+
     Args:
       core: the core.
       input_sequence: arrays of shape [T, B, ...], or [B, T, ...] if not `time_major`.
