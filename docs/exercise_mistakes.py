@@ -305,9 +305,12 @@ def draw_curves(found: dict[str, Trained], path: str) -> None:
             dashed = {"color": "grey", "linestyle": "--"} if name == "by_sgd" else {}
             style = {"color": "black", "linewidth": 2.2} if name == "right" else dashed
             axes.plot(np.arange(len(smooth)) + 10, smooth, label=name.replace("_", " "), **style)
-    axes.set(xlabel="epoch", ylabel="loss (nats per character)", ylim=(1, 6))
+    ticks = [1.5, 2, 3, 4, 5, 10, 20, 50]
+    axes.set(xlabel="epoch", ylabel="loss (nats per character)", yscale="log", ylim=(1.4, 70))
+    axes.set_yticks(ticks, labels=[str(tick) for tick in ticks])
+    axes.set_yticks([], minor=True)
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(ncols=2)
     figure.savefig(pathlib.Path(path), dpi=110)
 
 
