@@ -205,7 +205,10 @@ def family_page(family: str, papers: Mapping[str, Mapping[str, str]]) -> str:
     for name in registry.names(family=family):
         entry = registry.entry(name)
         paper = papers[entry.cites]
-        options = ", ".join(f"`{k}={p.default!r}`" for k, p in entry.options.items())
+        options = ", ".join(
+            "the core's own" if p.kind is p.VAR_KEYWORD else f"`{k}={p.default!r}`"
+            for k, p in entry.options.items()
+        )
         page += [
             f"## {name}",
             markdown(entry.factory.__doc__),

@@ -63,6 +63,10 @@ def stream(characters: int, batch_size: int) -> tuple[jax.Array, jax.Array]:
 
     Row b + 1 goes on where row b ends; rows differ in length by one character at most.
 
+    >>> starts, lengths = stream(characters=12, batch_size=3)
+    >>> starts.tolist(), lengths.tolist()
+    ([0, 4, 8], [4, 4, 3])
+
     Args:
       characters: N, of the text.
       batch_size: B.

@@ -42,7 +42,14 @@ def _define(own: flags.FlagValues, flag: Flag) -> None:
         flags.DEFINE_string(flag.name, flag.default, flag.help, **define)
     else:
         number = {int: flags.DEFINE_integer, float: flags.DEFINE_float}[flag.kind]
-        number(flag.name, flag.default, flag.help, lower_bound=flag.least, upper_bound=flag.most, **define)
+        number(
+            flag.name,
+            flag.default,
+            flag.help,
+            lower_bound=flag.least,
+            upper_bound=flag.most,
+            **define,
+        )
     if flag.alias:
         flags.DEFINE_alias(flag.alias, flag.name, flag_values=own)
 

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import runpy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,6 +20,8 @@ from rnnzoo.untyped import ConfigDict
 # Sections whose keys are the cell's or the optimiser's own business.
 FREE = ("cell.options", "optimizer.options")
 SECTIONS = ("cell", "model", "corpus", "train", "optimizer", "sample", "log", *FREE)
+HERE = pathlib.Path(__file__).parent
+FOLDERS = HERE / "configs", HERE.parent / "configs"  # installed; in a checkout
 
 
 def default_config() -> ConfigDict:
@@ -100,16 +103,34 @@ def get_config(saved: str | None = None) -> ConfigDict:
     return default_config() if saved is None else _of_json(saved)
 
 
+def named() -> dict[str, pathlib.Path]:
+    """The package's own configs by name: {'santa': the path of santa.py, ...}."""
+    folder = next(folder for folder in FOLDERS if folder.is_dir())
+    return {path.stem: path for path in sorted(folder.glob("*.py"))}
+
+
 def load(source: str | os.PathLike[str]) -> ConfigDict:
-    """The config of a file: Python with a function `get_config`, or saved JSON.
+    """The config of a file, Python with a function `get_config` or saved JSON, or of a name.
+
+    >>> load("santa").cell.name
+    'elman'
 
     Args:
-      source: a path; `file.py:argument` gives get_config an argument.
+      source: one of `named()`, or a path; `file.py:argument` gives get_config an argument. A path has
+        a separator or a suffix, such as .py, where a file is called like one of the names.
 
     Raises:
-      UserError: the file is missing or fails, or its config is not valid.
+      UserError: the name is unknown, with the nearest; the file is missing or fails, or its config
+        is not valid.
     """
     path, colon, argument = os.fspath(source).partition(":")
+    if path in named():
+        path = os.fspath(named()[path])
+    elif not os.path.isfile(path) and re.fullmatch(r"[\w-]+", path):
+        raise UserError(
+            f"no config is named {path!r} (a file's name ends in .py or .json): "
+            f"{did_you_mean(path, named())}"
+        )
     if not os.path.isfile(path):  # unlike pathlib's, False for any name that cannot be
         raise UserError(f"there is no config file {path!r}: check the path")
     if path.endswith(".json"):

@@ -25,7 +25,11 @@ class UserError(ValueError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The nearest of the `known` names as a clause to end an error with; all of them if none is near."""
+    """The nearest of the `known` names as a clause to end an error with; all of them if none is near.
+
+    >>> did_you_mean("gur", ["elman", "gru", "lstm"])
+    "did you mean 'gru'?"
+    """
     known = sorted(known)
     near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
     if near:

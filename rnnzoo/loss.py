@@ -27,6 +27,11 @@ def cross_entropy(
 ) -> jax.Array:
     """The mean of `negative_log_likelihood`, each character counted by its weight.
 
+    Who knows nothing of V characters has ln V nats:
+
+    >>> round(float(cross_entropy(jnp.zeros((5, 83)), jnp.arange(5))), 3)
+    4.419
+
     Args:
       logits: shape [..., V].
       targets: whole numbers in [0, V), shape [...].
@@ -67,5 +72,9 @@ def mean_loss(outputs: jax.Array, targets: jax.Array, weights: jax.Array) -> jax
 
 
 def bits_per_character(nats: float) -> float:
-    """Nats per character as bits per character (bpc)."""
+    """Nats per character as bits per character (bpc).
+
+    >>> round(bits_per_character(1.4784), 3)
+    2.133
+    """
     return nats / NATS_PER_BIT

@@ -99,6 +99,9 @@ def _defined_again_interactively(old, new) -> bool:
 def names(family: str | None = None, linear: bool | None = None) -> list[str]:
     """The registered cells' names, sorted.
 
+    >>> names(family="bistable")
+    ['br', 'nbr']
+
     Args:
       family: only those of this family. Plugins not yet loaded have no known family and are left out.
       linear: only those whose recurrence is (or is not) linear in the state; likewise.

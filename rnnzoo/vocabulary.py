@@ -24,6 +24,12 @@ class Vocabulary:
     They are sorted, so the same text always gives the same ids: 0, 1, ... in that order. V is
     `len(vocabulary)`. With `unknown`, one more symbol, the last, stands for everything else.
 
+    >>> vocabulary = Vocabulary.of("hello")
+    >>> vocabulary.symbols, vocabulary.encode("hole").tolist()
+    ('ehlo', [1, 3, 2, 0])
+    >>> vocabulary.decode([1, 0, 2, 2, 3])
+    'hello'
+
     Attributes:
       symbols: the distinct characters (str) or byte values (bytes), sorted.
       unknown: whether there is an unknown symbol.

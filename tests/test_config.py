@@ -96,3 +96,35 @@ def test_missing_and_foreign_files(tmp_path):
     for text in ("{", json.dumps([1])):
         with pytest.raises(UserError, match="is not a config saved by rnnzoo"):
             configs.load(write(tmp_path / "c.json", text))
+
+
+def test_a_config_of_the_package_by_name(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert sorted(configs.named()) == [path.stem for path in FILES]
+    for name in configs.named():
+        there = configs.load(FILES[0].with_name(f"{name}.py"))
+        assert configs.load(name).to_dict() == there.to_dict()
+
+
+def test_an_unknown_name_is_one_line_with_the_nearest():
+    with pytest.raises(UserError, match=r"no config is named 'sanat'.*: did you mean 'santa'"):
+        configs.load("sanat")
+    with pytest.raises(UserError, match="known: quickstart, santa"):
+        configs.load("x")
+
+
+def test_a_separator_or_suffix_makes_a_path(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in ("santa", "mine"):  # two files without a suffix, one called like a config
+        write(tmp_path / name, "def get_config(): return {'cell': {'name': 'lstm'}}")
+    assert configs.load("santa").cell.name == "elman"
+    assert configs.load("./santa").cell.name == "lstm"
+    assert configs.load("mine").cell.name == "lstm"
+    with pytest.raises(UserError, match=r"there is no config file 'santa\.py'"):
+        configs.load("santa.py")
+
+
+def test_an_installed_package_has_its_own_folder(monkeypatch, tmp_path):
+    write(tmp_path / "other.py", "def get_config(): return {}")
+    monkeypatch.setattr(configs, "FOLDERS", (tmp_path, *configs.FOLDERS))
+    assert configs.load("other").to_dict() == configs.default_config().to_dict()

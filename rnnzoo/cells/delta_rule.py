@@ -20,6 +20,7 @@ class DeltaCell(hk.RNNCore):
     heads: int
 
     def __init__(self, hidden_size: int, heads: int, key_size: int | None, name: str | None):
+        """Makes a cell; a `key_size` d_k of None is d_v, the units of a head."""
         super().__init__(name=name)
         check_heads(self.name, hidden_size, heads)
         self.hidden_size, self.heads = hidden_size, heads

@@ -99,6 +99,7 @@ class Siblings:
     results: list[Var]
 
     def __init__(self, products: list[Product]):
+        """A family of products of one operand; at least one."""
         self.products = products
         self.first = products[0]
         self.results = [p.result for p in products]

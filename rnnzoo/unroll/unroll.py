@@ -39,6 +39,13 @@ def unroll(
     `core(inputs, state) -> (output, next_state)`; inside `hk.transform` or, if it has no parameters
     of Haiku's, outside. Inputs, outputs and states are pytrees of arrays with or without a batch axis.
 
+    >>> def leaky_sum(x, h):
+    ...     h = 0.5 * h + x
+    ...     return h, h
+    >>> outputs, state = unroll(leaky_sum, jnp.ones(4), jnp.zeros(()))
+    >>> outputs.tolist(), state.item()
+    ([1.0, 1.5, 1.75, 1.875], 1.875)
+
     Args:
       core: the core.
       input_sequence: arrays of shape [T, B, ...], or [B, T, ...] if not `time_major`.
@@ -46,18 +53,19 @@ def unroll(
       time_major: whether time is the leading axis of inputs and outputs.
       reverse: run from the last time step to the first; outputs stay in the order of the inputs.
       return_all_states: return the state after every step instead of the last one.
-      strategy:
-        'auto': 'deferred'; but 'parallel' for a core that has it, where it is the faster (see
+      strategy: one of
+
+        - 'auto': 'deferred'; but 'parallel' for a core that has it, where it is the faster (see
           `_parallel_pays`), 'python' for T = 1, and 'plain' for a core that keeps Haiku state or has
           side effects.
-        'deferred': loop over only what is recurrent, and take weight gradients after the loop; see
+        - 'deferred': loop over only what is recurrent, and take weight gradients after the loop; see
           `rnnzoo.unroll.deferred`. Forward mode and higher derivatives work.
-        'chunked': the same in chunks that the backward pass runs again, for long sequences: memory
+        - 'chunked': the same in chunks that the backward pass runs again, for long sequences: memory
           for sqrt(T) steps instead of T.
-        'parallel': the core's own `parallel(inputs, state)`, which computes all time steps at once;
+        - 'parallel': the core's own `parallel(inputs, state)`, which computes all time steps at once;
           linear recurrences have one.
-        'plain': `hk.dynamic_unroll`, a `lax.scan`.
-        'python': the obvious Python loop; slow, to compare with.
+        - 'plain': `hk.dynamic_unroll`, a `lax.scan`.
+        - 'python': the obvious Python loop; slow, to compare with.
 
     Returns:
       The outputs, [T, B, ...] (or [B, T, ...]), and the final state (or the states after each step,

@@ -1,10 +1,10 @@
 """Weights to and from Flax's cells, `flax.linen`, as NumPy arrays: Flax itself is not needed.
 
-| rnnzoo's | flax.linen |
-|---|---|
-| `elman` | `SimpleCell` |
-| `gru`, reset after | `GRUCell` |
-| `lstm` | `LSTMCell` and `OptimizedLSTMCell`, whose parameters are the same |
+rnnzoo's cells and those of flax.linen:
+
+- `elman`: `SimpleCell`
+- `gru`, reset after: `GRUCell`
+- `lstm`: `LSTMCell` and `OptimizedLSTMCell`, whose parameters are the same
 """
 
 from collections.abc import Mapping

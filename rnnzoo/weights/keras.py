@@ -1,10 +1,10 @@
 """Weights to and from Keras's recurrent layers, as NumPy arrays: Keras itself is not needed.
 
-| rnnzoo's | keras.layers |
-|---|---|
-| `elman` | `SimpleRNN` |
-| `gru`, reset after | `GRU`, with its default `reset_after=True` |
-| `lstm` | `LSTM` |
+rnnzoo's cells and those of keras.layers:
+
+- `elman`: `SimpleRNN`
+- `gru`, reset after: `GRU`, with its default `reset_after=True`
+- `lstm`: `LSTM`
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,10 +1,10 @@
 """Weights to and from torch.nn's recurrent layers, as NumPy arrays: torch itself is not needed.
 
-| rnnzoo's | torch.nn |
-|---|---|
-| `elman` | `RNN` |
-| `gru`, reset after | `GRU` |
-| `lstm` | `LSTM` |
+rnnzoo's cells and those of torch.nn:
+
+- `elman`: `RNN`
+- `gru`, reset after: `GRU`
+- `lstm`: `LSTM`
 
 Torch has two biases where only their sum matters; they are summed on the way in, and on the way out
 the sum is in bias_ih and bias_hh is zero. A GRU's bias_hh of n is c_n, which is no part of a sum. A

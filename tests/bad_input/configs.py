@@ -72,7 +72,7 @@ CONFIGS = [
                 "is not a config saved by rnnzoo", "c.json"),
     Row("a missing file", "--config=none.py", "there is no config file 'none.py'"),
     Row("a folder", "--config=.", "there is no config file '.'"),
-    Row("a name too long for a file", f"--config={300 * 'a'}", "check the path"),
+    Row("a name too long for a file", f"--config={300 * 'a'}.py", "check the path"),
     Row("an empty name", "--config=", "--config is empty: give a path"),
 ]  # fmt: skip
 
