@@ -119,8 +119,8 @@ def report(arguments: Arguments) -> None:
     """Writes a page about runs, figures, or both."""
     paths = reports.write(arguments.runs, arguments.out, arguments.figures, arguments.cell_modules)
     pages = [path for path in paths if path.suffix == ".html"]
-    for page in pages:
-        print(page)
+    for path in pages:
+        print(path)
     if arguments.figures:
         print(f"{arguments.figures}: {len(paths) - len(pages)} figures")
 
