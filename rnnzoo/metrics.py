@@ -99,16 +99,17 @@ def read_metrics(folder: pathlib.Path, size: int | None = None, growing: bool = 
 
 
 def read_warnings(folder: pathlib.Path, size: int | None = None) -> list[Row]:
-    """The rows of a run's warnings.jsonl, each with 'epoch' and 'warning'; none without the file.
+    """The rows of a run's warnings.jsonl, each with 'epoch' and 'warning'.
 
     Args:
       folder: the run's.
-      size: read so many bytes of the file only.
+      size: read so many bytes of the file, which it has; None for all lines of it that are whole, of
+        which there may be none, and no file.
 
     Raises:
       UserError: it is damaged.
     """
-    return _read_rows(folder / WARNINGS, {"epoch", "warning"}, size, growing=True)
+    return _read_rows(folder / WARNINGS, {"epoch", "warning"}, size, growing=size is None)
 
 
 def read_inside(folder: pathlib.Path) -> dict[int, list[Row]]:
@@ -167,7 +168,7 @@ def cut_back(folder: pathlib.Path, written: Mapping[str, int]) -> tuple[list[Row
     size = {name: written.get(name, 0) for name in GROWING}
     longer = [name for name in GROWING if _is_longer(folder / name, size[name])]
     rows = read_metrics(folder, size[METRICS]) if written else []
-    warnings = read_warnings(folder, size[WARNINGS])
+    warnings = read_warnings(folder, size[WARNINGS]) if size[WARNINGS] else []
     for name in longer:
         os.truncate(folder / name, size[name])
     return rows, warnings

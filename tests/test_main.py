@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shutil
 import signal
@@ -265,3 +266,82 @@ def test_cells_lists_every_cell(capsys):
     assert f"{len(registry.names())} cells" in out
     in_process("--mode=cells")
     assert capsys.readouterr().out == out
+
+
+def printed(capsys, *words):
+    """The JSON document that a command prints."""
+    in_process(*words, "--json")
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return json.loads(captured.out)
+
+
+def test_listings_as_json(trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    in_process("evaluate", "runs/a")
+    shown = re.findall(r"(\w+) +([\d.]+) nats +([\d.]+) bpc", capsys.readouterr().out)
+    found = printed(capsys, "evaluate", "runs/a")
+    parts = found.pop("parts")
+    assert found == {"run": "runs/a"}
+    assert [(p, f"{v['nats']:.4f}", f"{v['bpc']:.4f}") for p, v in parts.items()] == shown
+
+    words = ("sample", "runs/a", "--config.sample.count=2", "--config.sample.prompt=the")
+    in_process(*words)
+    shown = re.findall(r"--- \d\n(the.{9})\n", capsys.readouterr().out)
+    assert printed(capsys, *words) == {"run": "runs/a", "prompt": "the", "samples": shown}
+
+    found = {cell["name"]: cell for cell in printed(capsys, "cells")}
+    assert list(found) == registry.names()
+    gru = found["gru"]
+    assert (gru["family"], gru["cites"], gru["linear"]) == ("gru", "cho2014learning", False)
+    assert gru["options"]["initializer"] == "'orthogonal'" and gru["summary"].startswith(
+        "The gated"
+    )
+    assert found["lru"]["linear"] is True
+
+
+def test_reproduce_as_json_prints_nothing_of_the_training(monkeypatch, capsys):
+    def reproduce(folder, console):
+        console.print("compiled in 3 s")
+        return 6
+
+    monkeypatch.setattr("rnnzoo.main.reproduction.reproduce", reproduce)
+    found = {"run": "runs/a", "reproduced": True, "epochs": 6}
+    assert printed(capsys, "reproduce", "runs/a") == found
+
+
+def test_quiet_is_the_result_alone(trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    in_process("--config=tiny.py", "--workdir=runs/a", "--quiet")  # complete already
+    line = r"runs/a: epoch 3/3  loss [\d.]+ nats = .* characters/s\n"
+    assert re.fullmatch(line, capsys.readouterr().out)
+    in_process("cells", "--quiet")
+    assert "checks one" not in capsys.readouterr().out
+
+
+def test_verbose_says_what_is_compiled_and_where_an_error_is_from(trained):
+    words = ("evaluate", "runs/a", "--split=train", "--verbose")
+    done = command(trained, *words)
+    assert done.returncode == 0 and done.stdout.startswith("train ")
+    assert "ompiling" in done.stderr and "_mean_loss" in done.stderr
+    done = command(trained, "--config=tiny.py", "--config.cell.name=elmann", "--verbose")
+    assert done.returncode == 2 and done.stdout == ""
+    trace, _, last = done.stderr.rstrip().rpartition("\n")
+    assert last.startswith("rnnzoo: ") and "did you mean 'elman'" in last
+    assert "Traceback" in trace and "registry.py" in trace
+
+
+def test_colours_and_cursor_are_for_terminals_alone(trained):
+    """Nothing but text where there is no terminal, whatever the environment says of its kind."""
+    environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    for words in ("cells", "watch runs/a"):
+        line = [sys.executable, "-m", "rnnzoo.main", *words.split()]
+        done = subprocess.run(line, cwd=trained, env=environment, capture_output=True, timeout=120)
+        assert done.returncode == 0 and b"\x1b" not in done.stdout + done.stderr
+
+
+def test_a_reader_that_goes_away_ends_it_without_a_word(trained):
+    line = f"{sys.executable} -m rnnzoo.main cells | head -n 1; exit ${{PIPESTATUS[0]}}"
+    line = f"PYTHONUNBUFFERED=1 {line}"
+    done = subprocess.run(["bash", "-c", line], cwd=trained, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (141, "")

@@ -99,6 +99,10 @@ RUNS = [
         damaged("metrics.jsonl", b"\xff" * 9999)),
     Row("metrics.jsonl of another kind", REPRODUCE, "a line is no epoch's",
         damaged("metrics.jsonl", b"1\n" * 9999)),
+    Row("metrics.jsonl of another kind: watch", "watch run", "a line is no epoch's",
+        damaged("metrics.jsonl", b"1\n" * 9999)),
+    Row("warnings.jsonl of bytes: watch", "watch run", "'run/warnings.jsonl' is damaged",
+        file("run/warnings.jsonl", b"\xff\n")),
     Row("samples.txt gone", AGAIN, "samples.txt is shorter than when it was saved", gone("samples.txt")),
 ]  # fmt: skip
 
