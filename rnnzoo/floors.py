@@ -6,7 +6,7 @@ state, or the context, is empty at the beginning of the held-out part, whose N -
 
 The n-grams are counted here because no package on the shelf does it: kenlm's module only reads models
 that a program of its own, compiled from source, has estimated; nltk.lm has one fixed discount, and
-takes minutes where sorted arrays take a second.
+counts in dictionaries, where sorted arrays take a second.
 """
 
 import bz2
@@ -95,7 +95,7 @@ def witten_bell(counts: np.ndarray, contexts: np.ndarray, total: int):
     """The weight of the shorter context is the chance of a new character.
 
     With c(h) characters after h, T(h) different ones, the shorter context has the weight T / (c + T):
-    as often as something new came, something new will come.
+    as often as something new came, something new will come (Witten and Bell 1991, their method C).
     """
     seen = np.bincount(contexts, counts, total)
     new = np.bincount(contexts, counts > 0, total)
