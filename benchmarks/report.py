@@ -36,7 +36,7 @@ LOAD_BEFORE = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else Non
 def machine() -> dict[str, Any]:
     """What a time depends on besides the code: processor, devices, versions, threads."""
     return {
-        "cpu": _cpu_model(),
+        "cpu": cpu_model(),
         "cores": cores(),
         "system": platform.platform(),
         "platform": jax.default_backend(),
@@ -109,7 +109,8 @@ def print_table(title: str, columns: Sequence[str], lines: Sequence[Sequence[str
     return console
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
+    """The processor, as the system calls it."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
             return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)

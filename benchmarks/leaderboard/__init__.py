@@ -1,0 +1,1 @@
+"""The leaderboard: cells × tasks × seeds at matched parameters; `python -m benchmarks.leaderboard`."""

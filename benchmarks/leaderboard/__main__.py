@@ -1,0 +1,96 @@
+"""Which cell is good at what: cells × tasks × seeds at matched parameters.
+
+python -m benchmarks.leaderboard --cells=elman,gru,lstm
+python -m benchmarks.leaderboard --cells=my_cell --cell_module=my_cells      # its place, in an hour
+
+What was run before is kept, and not run again: stop it and start it as you like.
+"""
+
+import sys
+import time
+
+import jax
+from absl import flags
+from ml_collections import config_flags
+
+from benchmarks import report, settings
+from benchmarks.leaderboard import board, budget, page, work
+from rnnzoo import registry
+from rnnzoo.errors import UserError, did_you_mean
+
+CONFIG = config_flags.DEFINE_config_file(
+    "config", f"{budget.__file__}:small", "The work; benchmarks/leaderboard/budget.py:full is more."
+)
+TASKS = flags.DEFINE_list("tasks", ["all"], "Names of tasks, without their options; or 'all'.")
+MODULES = flags.DEFINE_multi_string("cell_module", [], "A Python module that registers cells.")
+PAGE = flags.DEFINE_string("page", None, "An HTML page to write, with the board and its figures.")
+FIGURES = flags.DEFINE_string("figures", None, "A folder for the figures as PNG and SVG.")
+USED = (settings.CELLS, CONFIG, TASKS, MODULES, PAGE, FIGURES)
+# Of each kind, the best known and the fastest.
+CELLS = (
+    "elman", "lstm", "gru", "slstm", "mgu", "indrnn", "mingru", "lru", "mamba", "gla", "mlstm",
+    "deltanet",
+)  # fmt: skip
+
+
+def chosen_tasks() -> list[tuple[str, dict]]:
+    """The tasks that the flag names.
+
+    Raises:
+      UserError: one that is not on the board.
+    """
+    names = dict.fromkeys(name for name, _ in budget.TASKS)
+    if TASKS.value == ["all"]:
+        return list(budget.TASKS)
+    for name in TASKS.value:
+        if name not in (*names, "text"):
+            raise UserError(f"--tasks={name} is not on the board: {did_you_mean(name, names)}")
+    return [(name, options) for name, options in budget.TASKS if name in TASKS.value]
+
+
+def main() -> None:
+    """Runs what the board lacks, shows it, and writes its page."""
+    for module in MODULES.value:
+        registry.load_module(module)
+    config, wanted = CONFIG.value, chosen_tasks()
+    if TASKS.value != ["all"] and "text" not in TASKS.value:
+        config.corpora = ()
+    cells = settings.cells(settings.CELLS.value, CELLS)
+    path = settings.OUT.value or board.default_path(config.budget)
+    path = type(board.default_path(""))(path)
+    asked = {k: v for k, v in config.to_dict().items() if k != "corpora"}
+    asked["learning_rates"] = list(asked["learning_rates"])
+    rows = board.read(path, asked)
+    done = {(row["cell"], row["task"]) for row in rows}
+    for one in work.works(config, wanted):
+        for cell in cells:
+            if (cell, one.name) in done:
+                continue
+            print(f"{time.strftime('%H:%M:%S')} {cell} on {one.name}", file=sys.stderr)
+            row = work.measure(cell, one, config)
+            rows.append({**row, "versions": {"jax": jax.__version__}, "cpu": report.cpu_model()})
+            board.write(path, asked, rows)
+        jax.clear_caches()  # of the task's cells: none is needed again
+    show(rows, path)
+    if PAGE.value or FIGURES.value:
+        for written in page.write(rows, asked, PAGE.value, FIGURES.value):
+            print(written)
+
+
+def show(rows: list[board.Row], path) -> None:
+    """Prints the board."""
+    places = board.places(rows)
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    lines = []
+    for number, place in enumerate(places, 1):
+        scores = [f"{place.scores[t][0]:.2f}" if t in place.scores else "–" for t in tasks]
+        lines.append(
+            [str(number), place.cell, f"{place.score:.3f} ±{place.spread:.3f}", f"{place.longer:.2f}",
+             f"{place.speed:,.0f}", *scores]
+        )  # fmt: skip
+    columns = ["", "cell", "score", "longer", "steps/s", *(t.partition("(")[0][:10] for t in tasks)]
+    report.show("Score: 0 is chance, 1 is all there is", columns, lines, path)
+
+
+if __name__ == "__main__":
+    settings.run(main, USED)

@@ -1,0 +1,48 @@
+"""How much work the leaderboard spends on a cell and a task: `--config=budget.py:small`."""
+
+from ml_collections import ConfigDict
+
+from rnnzoo.errors import UserError, did_you_mean
+
+# Each with its options, as `rnnzoo.tasks.make` takes them. Of text, the corpora of config.corpus.
+TASKS = (
+    ("parity", {}),
+    ("modular_arithmetic", {}),
+    ("word_problem", {"group": "S3"}),
+    ("word_problem", {"group": "S5"}),
+    ("dyck", {}),
+    ("copy", {}),
+    ("selective_copy", {}),
+    ("adding", {}),
+    ("delayed_xor", {}),
+    ("mqar", {}),
+    ("sines", {}),
+    ("capacity", {}),
+)
+
+BUDGETS = {
+    # an hour for a cell, on two cores; most of a board's cells need ten minutes
+    "small": {"parameters": 20_000, "updates": 1000, "learning_rates": (3e-3, 1e-2)},
+    # a night
+    "full": {"parameters": 100_000, "updates": 10_000, "learning_rates": (1e-3, 3e-3, 1e-2)},
+}
+
+
+def get_config(budget: str = "small") -> ConfigDict:
+    """The work of a budget, of `BUDGETS`.
+
+    Raises:
+      UserError: there is no such budget.
+    """
+    if budget not in BUDGETS:
+        raise UserError(f"there is no budget {budget!r}: {did_you_mean(budget, BUDGETS)}")
+    config = ConfigDict()
+    config.budget = budget
+    config.parameters = BUDGETS[budget]["parameters"]  # of each model, as nearly as H allows
+    config.updates = BUDGETS[budget]["updates"]
+    config.learning_rates = BUDGETS[budget]["learning_rates"]  # the best one counts, by a test apart
+    config.batch_size = 32
+    config.seeds = 3  # trained at once
+    config.corpora = ("pydoc",)  # texts: pydoc, santa, shakespeare, or files
+    config.truncation = 64  # characters of a piece of text
+    return config
