@@ -82,9 +82,8 @@ def one_line_errors() -> Iterator[None]:
     except KeyboardInterrupt as e:
         _end(str(e) or "stopped", getattr(e, "code", 130))
     except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # Python flushes it at its end
+        # Python flushes standard output at its end, which is to find somebody then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except Exception as e:
         if not isinstance(e, MemoryError) and "RESOURCE_EXHAUSTED" not in str(e):  # XLA's
