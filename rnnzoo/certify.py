@@ -30,7 +30,7 @@ from rich.table import Table
 import rnnzoo
 from rnnzoo import certificate, cost, registry
 from rnnzoo.command_line import literal
-from rnnzoo.errors import UserError, flat, one_line_errors, say_more
+from rnnzoo.errors import UserError, flat, one_line_errors, show_tracebacks
 from rnnzoo.host_memory import keep_freed_memory
 
 Certificate = dict[str, Any]  # for JSON: docs/command_line.md
@@ -151,8 +151,9 @@ def show(found: Certificate, console: Console) -> None:
 
 def main(own: flags.FlagValues, names: list[str]) -> None:
     """Prints the certificates; exits with 1 if a check failed."""
+    show_tracebacks(own.verbose)
     if own.verbose:
-        say_more()
+        jax.config.update("jax_log_compiles", True)
     with one_line_errors():
         for module in own.cell_module:
             registry.load_module(module)
@@ -175,7 +176,7 @@ def run() -> None:
     """The program."""
     own = _flags()
     if {"--help", "-h"} & set(sys.argv):
-        print(f"{__doc__}\n{own.main_module_help()}")
+        print(f"{__doc__}\n{own.get_help()}")
         return
     with one_line_errors():
         try:

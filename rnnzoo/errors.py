@@ -11,8 +11,6 @@ import traceback
 from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
-import jax
-
 LOGGER = logging.getLogger("rnnzoo")  # at the level DEBUG it has the tracebacks of all errors
 
 
@@ -88,9 +86,8 @@ def one_line_errors() -> Iterator[None]:
     except KeyboardInterrupt as e:
         _end(str(e) or "stopped", getattr(e, "code", 130))
     except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # Python flushes it at its end
+        # Python flushes standard output at its end, which is to find somebody then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except Exception as e:
         if not isinstance(e, MemoryError) and "RESOURCE_EXHAUSTED" not in str(e):  # XLA's
@@ -102,11 +99,10 @@ def one_line_errors() -> Iterator[None]:
         )
 
 
-def say_more() -> None:
-    """What --verbose adds, on standard error: the tracebacks of errors, and what JAX compiles."""
-    jax.config.update("jax_log_compiles", True)
-    LOGGER.setLevel(logging.DEBUG)
-    if not LOGGER.handlers:
+def show_tracebacks(wanted: bool) -> None:
+    """Whether an error that ends the program in one line has its traceback above, from now on."""
+    LOGGER.setLevel(logging.DEBUG if wanted else logging.NOTSET)
+    if wanted and not LOGGER.handlers:
         LOGGER.addHandler(logging.StreamHandler())
         LOGGER.propagate = False
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import jax
 from absl import app
 from rich.console import Console
 
@@ -18,7 +19,7 @@ from rnnzoo import reproduce as reproduction
 from rnnzoo import watch as watching
 from rnnzoo.cache import keep_compiled_functions
 from rnnzoo.devices import make_cpu_devices
-from rnnzoo.errors import one_line_errors, say_more
+from rnnzoo.errors import one_line_errors, show_tracebacks
 from rnnzoo.host_memory import keep_freed_memory
 from rnnzoo.loss import bits_per_character
 from rnnzoo.modes import Arguments
@@ -167,8 +168,11 @@ MODES: dict[str, Callable[[Arguments], None]] = {
 
 def main(arguments: Arguments) -> None:
     """Runs one mode; a person's mistake is one line and the exit code 2."""
+    if arguments.verbose:
+        jax.config.update("jax_log_compiles", True)
     with one_line_errors():
         MODES[arguments.mode](arguments)
+        sys.stdout.flush()  # here, where a reader that has gone is no traceback
 
 
 def parse(argv: list[str]) -> Arguments:
@@ -176,8 +180,7 @@ def parse(argv: list[str]) -> Arguments:
     if command_line.HELP & set(argv):
         print(command_line.help_text(command_line.mode_of(argv[1:])))
         sys.exit(0)
-    if "--verbose" in argv:
-        say_more()
+    show_tracebacks("--verbose" in argv)
     with one_line_errors():
         return command_line.parse(argv)
 

@@ -158,7 +158,10 @@ def shows(console: Console) -> bool:
 
 
 def sparkline(values: Sequence[float], width: int, ascii_only: bool = False) -> str:
-    """Values as a line of bars, at most so many: each the mean of its share of the values."""
+    """The finite values as a line of bars, at most so many, each the mean of its share of them."""
+    values = [value for value in values if math.isfinite(value)]
+    if not values:
+        return ""
     bars, N = ASCII_BARS if ascii_only else BARS, len(values)
     width = min(width, N)
     edges = [i * N // width for i in range(width + 1)]
@@ -169,10 +172,10 @@ def sparkline(values: Sequence[float], width: int, ascii_only: bool = False) -> 
 
 
 def visible(text: str, ascii_only: bool = False) -> str:
-    """A text whose control characters are shown, not obeyed by the terminal; line breaks stay."""
+    """A text whose control characters are shown, not obeyed by the terminal; white space stays."""
 
     def one(c: str) -> str:
-        c = c if c.isprintable() or c == "\n" else repr(c)[1:-1]
+        c = c if c.isprintable() or c in "\n\t" else repr(c)[1:-1]
         return ascii(c)[1:-1] if ascii_only and not c.isascii() else c
 
     return "".join(map(one, text))

@@ -14,7 +14,7 @@ from rich.console import Console
 from rnnzoo import config as configs
 from rnnzoo import main, metrics, watch
 from rnnzoo.errors import UserError
-from rnnzoo.view import View
+from rnnzoo.view import View, sparkline
 from rnnzoo.watch import Follower
 
 
@@ -227,6 +227,21 @@ def test_control_characters_of_a_sample_are_shown_not_obeyed():
     view = View("a", 2)
     view.sample = "a\x1b[31mb\x07"
     assert r"a\x1b[31mb\x07" in "\n".join(drawn(view))
+
+
+@pytest.mark.parametrize(
+    ("values", "bars"),
+    [
+        ([8, 6, 4, 2, 1], "█▆▄▂▁"),
+        ([8, 8, 1, 1, 1, 1, 1, 1, 1, 1], "█▁▁▁▁"),
+        ([1.0], "▁"),
+        ([2.0, 2.0], "▁▁"),
+        ([float("nan"), 2.0, float("inf"), 1.0], "█▁"),
+        ([float("nan")], ""),
+    ],
+)
+def test_the_bars_of_a_loss(values, bars):
+    assert sparkline(values, 5) == bars
 
 
 def test_seconds_left(monkeypatch):

@@ -97,7 +97,6 @@ COMMANDS = [
     Row("a flag of another mode", f"{EVALUATE} --fork", "evaluate takes no --fork: it is a"),
     Row("a config key for a mode that takes none", "cells --config.cell.name=lstm",
         "cells takes no config, and config.cell.name is set"),
-    Row("quiet and verbose", f"{EVALUATE} --quiet --verbose", "--verbose exclude each other"),
     Row("an interval of no time", "watch run --interval=0", "--interval=0: 0.0 is not number >="),
     Row("an unknown shell", "completion tcsh", "for which shell? completion bash|zsh|fish"),
     Row("a run that does not exist: watch", "watch none", "'none' holds no run"),
