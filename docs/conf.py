@@ -31,26 +31,25 @@ extensions = [
 exclude_patterns = ["_build"]
 
 # Pages are MyST Markdown, which GitHub shows too; notebooks are pages with a jupytext header.
-myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
+myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 120
-nb_execution_show_tb = True
+nb_execution_timeout = 300  # seconds of a cell, on a machine that has other work
+nb_execution_show_tb = True  # where the build runs, not in a file
 nb_merge_streams = True
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 default_role = "py:obj"  # a name in single backticks is a link, or else code
 napoleon_numpy_docstring = False
-napoleon_use_ivar = True
+napoleon_use_ivar = True  # an attribute that is described twice would be a warning
 
 html_theme = "furo"
 html_title = f"rnnzoo {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sphinx = html_show_copyright = False
-html_copy_source = True
 html_theme_options = {"navigation_with_keys": True}
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True

@@ -105,8 +105,8 @@ def get_config(saved: str | None = None) -> ConfigDict:
 
 def named() -> dict[str, pathlib.Path]:
     """The package's own configs by name: {'santa': the path of santa.py, ...}."""
-    folder = next(folder for folder in FOLDERS if folder.is_dir())
-    return {path.stem: path for path in sorted(folder.glob("*.py"))}
+    folders = [folder for folder in FOLDERS if folder.is_dir()][:1]
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.py"))}
 
 
 def load(source: str | os.PathLike[str]) -> ConfigDict:
