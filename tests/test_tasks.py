@@ -117,8 +117,6 @@ def test_register_a_task_of_ones_own():
         def inputs(self):
             return tasks.Ids(2)
 
-        outputs = inputs
-
         def draw(self, key, length, steps):
             said = jnp.full(steps, self.word)
             return tasks.Batch(said, said, jnp.ones(steps))

@@ -66,7 +66,12 @@ class Automaton(Task):
         """See `Task.draw`."""
         next, labels = (jnp.asarray(a, jnp.int32) for a in self.machine)
         word = self.word(key, length, steps)
-        _, states = jax.lax.scan(lambda q, x: (next[q, x],) * 2, jnp.int32(0), word)
+
+        def step(state, symbol):
+            state = next[state, symbol]
+            return state, state
+
+        _, states = jax.lax.scan(step, jnp.int32(0), word)
         counts = self.answered(steps)
         if not self.every_step:
             counts = jnp.arange(steps) == self.steps(length) - 1

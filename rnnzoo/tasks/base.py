@@ -46,7 +46,7 @@ class Reals(NamedTuple):
 class Task(abc.ABC):
     """A source of sequences. Its fields are its options; equal tasks share compiled functions.
 
-    A new task says its `inputs` and `outputs`, draws one sequence in `draw`, and states in
+    A new task says its `inputs` (and `outputs`), draws one sequence in `draw`, and states in
     `marginals` (of ids) or `baseline` (of reals) what can be had without looking at the inputs.
 
     Attributes:
@@ -63,9 +63,12 @@ class Task(abc.ABC):
         """What a time step's input is."""
 
     @property
-    @abc.abstractmethod
     def outputs(self) -> Ids | Reals:
-        """What is predicted: logits of as many classes, with cross-entropy, or reals, with squares."""
+        """What is predicted: logits of as many classes, by cross-entropy, or reals, by their squares.
+
+        As the inputs, if a task says nothing else.
+        """
+        return self.inputs
 
     @property
     def least_length(self) -> int:

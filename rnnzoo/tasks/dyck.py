@@ -42,8 +42,6 @@ class Dyck(Task):
         """Opening brackets, then closing ones."""
         return Ids(2 * self.kinds)
 
-    outputs = inputs
-
     def draw(self, key, length, steps):
         """See `Task.draw`."""
         open_key, kind_key = jax.random.split(key)

@@ -78,7 +78,7 @@ def _elements(group: str) -> np.ndarray:
 
 def _inversions(permutations: np.ndarray) -> np.ndarray:
     pairs = itertools.combinations(range(permutations.shape[1]), 2)
-    return sum((permutations[:, i] > permutations[:, j]).astype(int) for i, j in pairs)
+    return np.sum([permutations[:, i] > permutations[:, j] for i, j in pairs], axis=0)
 
 
 def _moves(group: str, moved: int | None) -> np.ndarray:

@@ -39,8 +39,6 @@ class Copy(Task):
         """The s symbols, the blank, the signal."""
         return Ids(self.symbols + 2)
 
-    outputs = inputs
-
     def steps(self, length):
         """T + 2n."""
         return length + 2 * self.remember
@@ -87,8 +85,6 @@ class SelectiveCopy(Task):
     def inputs(self) -> Ids:
         """Noise, the data symbols, the marker."""
         return Ids(self.vocabulary)
-
-    outputs = inputs
 
     @property
     def least_length(self) -> int:
@@ -189,8 +185,6 @@ class DelayedXor(Task):
     def inputs(self) -> Ids:
         """A bit."""
         return Ids(2)
-
-    outputs = inputs
 
     @property
     def least_length(self) -> int:

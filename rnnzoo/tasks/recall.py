@@ -51,8 +51,6 @@ class MQAR(Task):
         """Keys and values."""
         return Ids(self.vocabulary)
 
-    outputs = inputs
-
     @property
     def least_length(self) -> int:
         """The pairs, and an even place for each question."""

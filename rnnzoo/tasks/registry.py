@@ -2,6 +2,8 @@
 
 import dataclasses
 import inspect
+from collections.abc import Callable
+from typing import TypeVar
 
 from rnnzoo.errors import UserError, did_you_mean
 from rnnzoo.tasks.base import Task
@@ -35,9 +37,12 @@ class Entry:
 
 
 _entries: dict[str, Entry] = {}
+AnyTask = TypeVar("AnyTask", bound=Task)
 
 
-def register_task(name: str, *, family: str = "custom", cites: str | None = None):
+def register_task(
+    name: str, *, family: str = "custom", cites: str | None = None
+) -> Callable[[type[AnyTask]], type[AnyTask]]:
     """A decorator that registers a task, a frozen dataclass that is a `Task`.
 
     Args:
@@ -52,7 +57,7 @@ def register_task(name: str, *, family: str = "custom", cites: str | None = None
       UserError: the name is taken, or the class is no `Task`.
     """
 
-    def add(factory: type[Task]) -> type[Task]:
+    def add(factory: type[AnyTask]) -> type[AnyTask]:
         if not (isinstance(factory, type) and issubclass(factory, Task)):
             raise UserError(
                 f"task {name!r}: {factory!r} is no class derived from rnnzoo.tasks.Task"

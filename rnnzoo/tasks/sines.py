@@ -47,8 +47,6 @@ class Sines(Task):
         """The value."""
         return Reals(1)
 
-    outputs = inputs
-
     @property
     def least_length(self) -> int:
         """As many values as determine the rest."""
