@@ -40,7 +40,8 @@ def get_config(budget: str = "small") -> ConfigDict:
     config.budget = budget
     config.parameters = BUDGETS[budget]["parameters"]  # of each model, as nearly as H allows
     config.updates = BUDGETS[budget]["updates"]
-    config.learning_rates = BUDGETS[budget]["learning_rates"]  # the best one counts, by a test apart
+    # The one with the least loss counts, on sequences apart from those of the test.
+    config.learning_rates = BUDGETS[budget]["learning_rates"]
     config.batch_size = 32
     config.seeds = 3  # trained at once
     config.corpora = ("pydoc",)  # texts: pydoc, santa, shakespeare, or files

@@ -132,7 +132,7 @@ def measure(cell: str, work: Work, config: ConfigDict) -> dict[str, Any]:
         losses = [work.choose(model, p) for p in params]
         mean = float(np.mean(losses)) if np.isfinite(losses).all() else math.inf
         trained.append((mean, rate, params, curve, seconds))
-    chosen, rate, params, curve, seconds = min(trained, key=lambda found: found[0])
+    _, rate, params, curve, seconds = min(trained, key=lambda found: found[0])
     results = [work.measure(model, p) for p in params]
     steps = config.seeds * config.updates * config.batch_size * source.reading.truncation
     return {

@@ -45,6 +45,8 @@ def write(
         from rnnzoo.report.page import check_libraries, render
 
         check_libraries()
+    if figures and pathlib.Path(figures).is_file():
+        raise UserError(f"--figures={str(figures)!r} is a file: give a folder")
     materials = gather(folders, cell_modules)
     found, written = all_figures(materials), []
     if page:

@@ -205,9 +205,7 @@ def parameters(model: LanguageModel) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
 
-def matched_size(
-    make_model: Callable[[int], LanguageModel], wanted: int, multiple: int = 8
-) -> int:
+def matched_size(make_model: Callable[[int], LanguageModel], wanted: int, multiple: int = 8) -> int:
     """The hidden size whose model has nearest to so many parameters.
 
     Args:

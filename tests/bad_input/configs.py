@@ -108,4 +108,9 @@ COMMANDS = [
     Row("more runs than the page has room for", f"play {7 * 'run '}", "room for 6 runs, and 7 are"),
     Row("a port beyond 65535", "play run --port=65536", "65536 is not an integer in the range"),
     Row("a text for a port", "play run --port=http", "invalid literal for int() with base 10: 'http'"),
+    Row("no run to report on", "report", "a report needs runs: give their folders"),
+    Row("a run to report on that does not exist", "report run none", "'none' holds no run"),
+    Row("a run to report on twice", "report run ./run", "'run' is named twice"),
+    Row("a page where none can be", "report run --out=none/r.html", "cannot be written: No such file"),
+    Row("figures where a file is", "report run --figures=text.txt", "text.txt' is a file: give"),
 ]  # fmt: skip
