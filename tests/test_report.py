@@ -13,7 +13,7 @@ from rnnzoo import config as configs
 from rnnzoo import report, session
 from rnnzoo.errors import UserError
 from rnnzoo.metrics import read_inside
-from rnnzoo.report import figures, interactive, page, static
+from rnnzoo.report import figures, html, interactive, page, static
 from rnnzoo.report.material import gather, read_samples
 
 # Its markup would break a page that does not escape it.
@@ -89,9 +89,9 @@ def test_gates_are_shown_over_training(materials):
     }  # fmt: skip
     heat = found["gate-a_run-1-r"]
     assert heat.x == [1, 2, 3]
-    np.testing.assert_allclose(heat.shares.sum(axis=0), 1)
+    np.testing.assert_allclose(heat.values.sum(axis=0), 1)
     counts = materials[0].observed[2][1]["counts"]
-    np.testing.assert_allclose(heat.shares[:, 1], np.array(counts) / sum(counts))
+    np.testing.assert_allclose(heat.values[:, 1], np.array(counts) / sum(counts))
 
 
 def test_many_rows_are_thinned_and_smoothed(materials):
@@ -130,14 +130,14 @@ def test_every_figure_is_drawn_and_written(materials, written):
 
 
 def test_the_page_holds_everything(materials, written):
-    html = written[0].read_text("utf-8")
-    markup = re.sub(r"<script.*?</script>", "", html, flags=re.S)
+    text = written[0].read_text("utf-8")
+    markup = re.sub(r"<script.*?</script>", "", text, flags=re.S)
     assert not re.search(r'(src|href)="?(https?:)?//|url\(', markup)
-    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)[1]
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)[1]
     data = json.loads(data)
     assert "".join(data["texts"][0]["characters"]) == "".join(materials[0].look.text)
     assert [run["name"] for run in data["samples"]] == ["a/run", "b/run"]
-    assert f"{materials[1].parameters:,}" in html
+    assert f"{materials[1].parameters:,}" in text
     keys = dict(page.differences(materials))
     assert keys["cell.name"] == ["'gru'", "'elman,lstm'"] and set(keys) == {
         "cell.name",
@@ -168,7 +168,7 @@ def test_mistakes(made, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="cannot be written"):
         report.write([run], tmp_path / "no" / "r.html")
     assert not (tmp_path / "r.html").exists()
-    monkeypatch.setattr(page.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(html.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'rnnzoo\[report\]'"):
         report.write([run], tmp_path / "r.html")
 
@@ -268,7 +268,7 @@ def test_hiding_a_run_and_changing_axes(opened):
     tab.locator("fieldset.runs input").first.uncheck()
     assert tab.evaluate(shown) == before // 2
     tab.locator("fieldset.runs input").first.check()
-    tab.select_option("select[data-choice='0']", "seconds")
+    tab.select_option("#curves select >> nth=0", "seconds")
     figure = tab.locator("figure[data-figure=curves-seconds-bits]")
     assert (
         figure.is_visible()

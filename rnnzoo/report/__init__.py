@@ -42,20 +42,22 @@ def write(
     page = pathlib.Path(out or DEFAULT) if out or not figures else None
     if page:
         _check_writable(page)
-        from rnnzoo.report.page import check_libraries, render
+        from rnnzoo.report import html
 
-        check_libraries()
+        html.check_libraries()
     if figures and pathlib.Path(figures).is_file():
         raise UserError(f"--figures={str(figures)!r} is a file: give a folder")
     materials = gather(folders, cell_modules)
     found, written = all_figures(materials), []
     if page:
+        from rnnzoo.report.page import render
+
         page.write_text(render(materials, found), encoding="utf-8")
         written.append(page)
     if figures:
         from rnnzoo.report import static
 
-        written += static.save(found, materials, pathlib.Path(figures))
+        written += static.save(found, pathlib.Path(figures), materials)
     return written
 
 

@@ -1,6 +1,5 @@
-"""The figures of a report, as what they show; `interactive` and `static` draw them."""
+"""The figures of a report of runs."""
 
-import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 
@@ -9,81 +8,12 @@ import numpy as np
 from rnnzoo.instruments import memory
 from rnnzoo.instruments.gates import BINS, CLOSED, OPEN
 from rnnzoo.loss import NATS_PER_BIT
+from rnnzoo.report.figure import Figure, Heat, Line
 from rnnzoo.report.material import Material, finite
 
 MOST_POINTS = 600  # of a line; of more, means of neighbours are drawn
 SMOOTHED = 40  # points of a smoothed line
 LEAST_NORM = 1e-12  # of a gradient, for its figure
-
-
-@dataclasses.dataclass(frozen=True)
-class Line:
-    """One line, or a cloud of points.
-
-    Attributes:
-      name: for the legend.
-      run: the number of its run, which decides its colour; None for a reference.
-      x: left to right.
-      y: as many.
-      low: the lower edge of a band around it, if any.
-      high: the upper edge.
-      style: 'solid', 'dash', 'dot', 'faint' (raw values behind a smooth line) or 'points'.
-    """
-
-    name: str
-    run: int | None
-    x: Sequence[float]
-    y: Sequence[float]
-    low: Sequence[float] | None = None
-    high: Sequence[float] | None = None
-    style: str = "solid"
-
-
-@dataclasses.dataclass(frozen=True)
-class Figure:
-    """What a figure shows.
-
-    Attributes:
-      key: its name as a file.
-      title: its title.
-      caption: what there is to see, in words and numbers, for those who don't see it too.
-      x_label: with its unit.
-      y_label: with its unit.
-      lines: in the order of the legend.
-      log_x: whether the axis is logarithmic.
-      log_y: whether the axis is logarithmic.
-      square: whether both axes have the same scale.
-      group: figures of one group take turns in the same place.
-      choice: what this one is called there, a word for each choice that a person has.
-    """
-
-    key: str
-    title: str
-    caption: str
-    x_label: str
-    y_label: str
-    lines: list[Line]
-    log_x: bool = False
-    log_y: bool = False
-    square: bool = False
-    group: str = "memory"
-    choice: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Heat:
-    """A figure of one heat map: shares [rows, columns], each column summing to 1."""
-
-    key: str
-    title: str
-    caption: str
-    x_label: str
-    y_label: str
-    x: Sequence[float]
-    y: Sequence[float]
-    shares: np.ndarray
-    group: str = "heats"
-    choice: tuple[str, ...] = ()
 
 
 def curves(materials: Sequence[Material]) -> Iterator[Figure]:

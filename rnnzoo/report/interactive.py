@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnzoo.report.figures import Figure, Heat, Line
+from rnnzoo.report.figure import Figure, Heat, Line
 from rnnzoo.report.static import color, color_number
 
 DASHES = {"solid": "solid", "dash": "dash", "dot": "dot", "faint": "solid"}
@@ -19,10 +19,15 @@ def spec(figure: Figure | Heat) -> dict[str, Any]:
     }
     if isinstance(figure, Heat):
         heat = {
-            "type": "heatmap", "x": numbers(figure.x), "y": numbers(figure.y),
-            "z": np.round(figure.shares, 4).tolist(), "colorscale": "Cividis", "zmin": 0,
-            "hovertemplate": "%{x}<br>value %{y:.3f}<br>share %{z:.1%}<extra></extra>",
+            "type": "heatmap", "x": places(figure.x), "y": places(figure.y),
+            "z": np.round(figure.values, 4).tolist(), "colorscale": "Cividis", "zmin": 0,
+            "hovertemplate": f"%{{x}}<br>%{{y}}<br>{figure.unit} %{{z:.3f}}<extra></extra>",
         }  # fmt: skip
+        if figure.most:
+            heat["zmax"] = figure.most
+        if figure.written:
+            heat["texttemplate"] = "%{z:.2f}"
+            layout["yaxis"]["autorange"] = "reversed"
         return {"data": [heat], "layout": layout}
     if figure.log_x:
         layout["xaxis"]["type"] = "log"
@@ -58,6 +63,11 @@ def _traces(figure: Figure, line: Line, k: int) -> list[dict]:
     return [band, trace]
 
 
+def places(values) -> list:
+    """Numbers as `numbers` gives them, or names."""
+    return list(values) if isinstance(values[0], str) else numbers(values)
+
+
 def numbers(values) -> list[float]:
     """Numbers with six digits, which is more than a screen shows."""
     return [float(f"{v:.6g}") for v in values]
@@ -66,10 +76,10 @@ def numbers(values) -> list[float]:
 def table(figure: Figure | Heat) -> tuple[list[str], list[list[str]]]:
     """What a figure shows as a table: its head, and some of its rows, evenly spread."""
     if isinstance(figure, Heat):
-        head = [figure.x_label, *(f"{y:.2f}" for y in figure.y)]
-        columns = _spread(len(figure.x))
-        return head, [
-            [f"{figure.x[i]:g}", *(f"{share:.1%}" for share in figure.shares[:, i])]
+        named = lambda place: place if isinstance(place, str) else f"{place:.4g}"  # noqa: E731
+        columns = range(len(figure.x)) if figure.written else _spread(len(figure.x))
+        return [figure.x_label, *map(named, figure.y)], [
+            [named(figure.x[i]), *(f"{value:.3f}" for value in figure.values[:, i])]
             for i in columns
         ]
     head, rows = ["line", figure.x_label, figure.y_label], []

@@ -1,10 +1,7 @@
-"""The report as one HTML file that needs nothing else."""
+"""The report's page: its tables, and what its reader shows."""
 
 import base64
-import importlib.resources
-import importlib.util
 import itertools
-import json
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -12,65 +9,35 @@ from typing import Any
 import numpy as np
 
 from rnnzoo import config as configs
-from rnnzoo.errors import UserError
 from rnnzoo.instruments import Signal, memory
 from rnnzoo.loss import NATS_PER_BIT
-from rnnzoo.report import interactive
-from rnnzoo.report.figures import Figure, Heat
+from rnnzoo.report import html, interactive
+from rnnzoo.report.figure import Figure, Heat
 from rnnzoo.report.material import Material, finite
 from rnnzoo.report.static import PALETTE
 
-GROUPS = ("curves", "gates", "heats", "memory")  # of figures
 MOST_SHOWN_UNITS = 256  # of a signal in the reader, to keep the page small
 PROBES_SHOWN = 3  # signals for each property
 
 
-def check_libraries() -> None:
-    """Raises UserError if what the page is made with is not installed."""
-    for name in ("plotly", "jinja2"):
-        if importlib.util.find_spec(name) is None:
-            raise UserError(f"the report needs {name}: pip install 'rnnzoo[report]'")
-
-
 def render(materials: Sequence[Material], figures: Sequence[Figure | Heat]) -> str:
     """The page, which needs nothing else."""
-    import jinja2
-    from plotly.offline import get_plotlyjs
-
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_file), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    return environment.get_template("page.html").render(
+    data = {
+        "samples": [{"name": m.name, "epochs": list(m.samples.items())} for m in materials],
+        "texts": [_text(m, i) for i, m in enumerate(materials) if m.look],
+    }
+    return html.render(
+        "page.html",
+        figures,
+        data,
+        brand="rnnzoo report",
         title=", ".join(m.name for m in materials),
-        plotly=get_plotlyjs(),
-        css=_file("page.css"),
-        script=_file("page.js"),
         palette=[PALETTE[i % len(PALETTE)] for i in range(len(materials))],
         runs=[_row(m) for m in materials],
         differences=differences(materials),
-        **{group: [f for f in figures if f.group == group] for group in GROUPS},
-        table=interactive.table,
         probes=[(m.name, i, _probes(m)) for i, m in enumerate(materials) if m.look],
         problems=[(m.name, m.problem) for m in materials if m.problem],
-        data=_json(
-            {
-                "figures": {figure.key: interactive.spec(figure) for figure in figures},
-                "samples": [{"name": m.name, "epochs": list(m.samples.items())} for m in materials],
-                "texts": [_text(m, i) for i, m in enumerate(materials) if m.look],
-            }
-        ),
     )
-
-
-def _file(name: str) -> str:
-    return importlib.resources.files("rnnzoo.report").joinpath(name).read_text("utf-8")
-
-
-def _json(value) -> str:
-    """JSON that is safe inside a script element."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def _row(m: Material) -> dict[str, Any]:

@@ -10,11 +10,14 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Rectangle
 
-from rnnzoo.report.figures import Figure, Heat
+from rnnzoo.report.figure import Figure, Heat
 from rnnzoo.report.material import Material
 
-# Okabe & Ito's colours, which the colour-blind tell apart; the same in `page.css`.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# Okabe & Ito's colours, which the colour-blind tell apart, then some of Tol's.
+PALETTE = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
+    "#332288", "#882255", "#999933", "#AA4499", "#44AA99", "#DDAA33",
+)  # fmt: skip
 STYLES = {"solid": "-", "dash": "--", "dot": ":", "faint": "-"}
 LINE = 80  # characters of the reader's lines
 SHOWN = 12  # lines
@@ -26,7 +29,9 @@ def color(run: int | None) -> str:
     return "#808080" if run is None else PALETTE[run % len(PALETTE)]
 
 
-def save(figures: Sequence[Figure | Heat], materials: Sequence[Material], folder: pathlib.Path):
+def save(
+    figures: Sequence[Figure | Heat], folder: pathlib.Path, materials: Sequence[Material] = ()
+) -> list[pathlib.Path]:
     """Writes every figure, and the text as each run reads it, as PNG and as SVG.
 
     Returns:
@@ -35,7 +40,7 @@ def save(figures: Sequence[Figure | Heat], materials: Sequence[Material], folder
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {figure.key: draw(figure) for figure in figures}
     drawn |= {f"text-{m.name.replace('/', '_')}": draw_text(m) for m in materials if m.look}
-    paths = []
+    paths: list[pathlib.Path] = []
     with matplotlib.rc_context({"svg.hashsalt": "rnnzoo"}):  # the same figure, the same file
         for key, canvas in drawn.items():
             for ending, notes in (("png", {}), ("svg", {"metadata": {"Date": None}})):
@@ -44,17 +49,20 @@ def save(figures: Sequence[Figure | Heat], materials: Sequence[Material], folder
     return paths
 
 
+def _size(figure: Figure | Heat) -> tuple[float, float]:
+    if isinstance(figure, Heat) and figure.written:
+        return 3.5 + 0.5 * len(figure.x), 2 + 0.3 * len(figure.y)
+    return (6, 5.4) if getattr(figure, "square", False) else (7, 4.2)
+
+
 def draw(figure: Figure | Heat) -> Canvas:
     """A figure with its title, axes and legend."""
-    canvas = Canvas(figsize=(6, 5.4) if getattr(figure, "square", False) else (7, 4.2))
+    canvas = Canvas(figsize=_size(figure))
     canvas.set_layout_engine("constrained")
     axes = canvas.subplots()
     axes.set(title=figure.title, xlabel=figure.x_label, ylabel=figure.y_label)
     if isinstance(figure, Heat):
-        mesh = axes.pcolormesh(
-            edges(figure.x), edges(figure.y), figure.shares, cmap="cividis", vmin=0
-        )
-        canvas.colorbar(mesh, label="share of the values")
+        _add_heat(canvas, axes, figure)
         return canvas
     for k, line in enumerate(figure.lines):
         _add(axes, line, color(color_number(figure, line, k)))
@@ -67,6 +75,22 @@ def draw(figure: Figure | Heat) -> Canvas:
     axes.grid(alpha=0.25)
     axes.legend(fontsize="small", frameon=False, ncols=1 + (len(figure.lines) > 8))
     return canvas
+
+
+def _add_heat(canvas: Canvas, axes, figure: Heat) -> None:
+    x, y = (range(len(p)) if isinstance(p[0], str) else p for p in (figure.x, figure.y))
+    colors = {"cmap": "cividis", "vmin": 0, "vmax": figure.most}
+    mesh = axes.pcolormesh(edges(x), edges(y), figure.values, **colors)
+    canvas.colorbar(mesh, label=figure.unit)
+    if isinstance(figure.x[0], str):
+        axes.set_xticks(x, figure.x, rotation=45, ha="right", rotation_mode="anchor")
+    if isinstance(figure.y[0], str):
+        axes.set_yticks(y, figure.y)
+        axes.invert_yaxis()
+    if figure.written:
+        for (i, j), value in np.ndenumerate(figure.values):
+            shade = "black" if value > 0.6 * (figure.most or figure.values.max()) else "white"
+            axes.text(x[j], y[i], f"{value:.2f}", ha="center", va="center", color=shade, fontsize=7)
 
 
 def _add(axes, line, color) -> None:
