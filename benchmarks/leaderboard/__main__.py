@@ -11,21 +11,23 @@ import time
 
 import jax
 from absl import flags
-from ml_collections import config_flags
 
 from benchmarks import report, settings
 from benchmarks.leaderboard import board, budget, page, work
 from rnnzoo import registry
 from rnnzoo.errors import UserError, did_you_mean
 
-CONFIG = config_flags.DEFINE_config_file(
-    "config", f"{budget.__file__}:small", "The work; benchmarks/leaderboard/budget.py:full is more."
+BUDGET = flags.DEFINE_string("budget", "small", "How much work: small or full.")
+CONFIG = flags.DEFINE_string(
+    "config",
+    None,
+    "A file with get_config(), for other work: see benchmarks/leaderboard/budget.py.",
 )
 TASKS = flags.DEFINE_list("tasks", ["all"], "Names of tasks, without their options; or 'all'.")
 MODULES = flags.DEFINE_multi_string("cell_module", [], "A Python module that registers cells.")
 PAGE = flags.DEFINE_string("page", None, "An HTML page to write, with the board and its figures.")
 FIGURES = flags.DEFINE_string("figures", None, "A folder for the figures as PNG and SVG.")
-USED = (settings.CELLS, CONFIG, TASKS, MODULES, PAGE, FIGURES)
+USED = (settings.CELLS, BUDGET, CONFIG, TASKS, MODULES, PAGE, FIGURES)
 # Of each kind, the best known and the fastest.
 CELLS = (
     "elman", "lstm", "gru", "slstm", "mgu", "indrnn", "mingru", "lru", "mamba", "gla", "mlstm",
@@ -52,7 +54,8 @@ def main() -> None:
     """Runs what the board lacks, shows it, and writes its page."""
     for module in MODULES.value:
         registry.load_module(module)
-    config, wanted = CONFIG.value, chosen_tasks()
+    config = budget.load(CONFIG.value) if CONFIG.value else budget.get_config(BUDGET.value)
+    wanted = chosen_tasks()
     if TASKS.value != ["all"] and "text" not in TASKS.value:
         config.corpora = ()
     cells = settings.cells(settings.CELLS.value, CELLS)

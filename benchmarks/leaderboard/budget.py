@@ -1,8 +1,11 @@
-"""How much work the leaderboard spends on a cell and a task: `--config=budget.py:small`."""
+"""How much work the leaderboard spends on a cell and a task."""
+
+import os
+import runpy
 
 from ml_collections import ConfigDict
 
-from rnnzoo.errors import UserError, did_you_mean
+from rnnzoo.errors import UserError, blaming, did_you_mean
 
 # Each with its options, as `rnnzoo.tasks.make` takes them. Of text, the corpora of config.corpus.
 TASKS = (
@@ -47,3 +50,15 @@ def get_config(budget: str = "small") -> ConfigDict:
     config.corpora = ("pydoc",)  # texts: pydoc, santa, shakespeare, or files
     config.truncation = 64  # characters of a piece of text
     return config
+
+
+def load(path: str) -> ConfigDict:
+    """The work of a file, whose `get_config()` changes what this module's gives, such as its updates.
+
+    Raises:
+      UserError: there is no such file, or it fails.
+    """
+    if not os.path.isfile(path):
+        raise UserError(f"there is no config file {path!r}: check the path")
+    with blaming(f"config file {path!r}"):
+        return runpy.run_path(path)["get_config"]()
