@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -167,10 +168,13 @@ def test_on_a_terminal_the_view_stays(run):
 def test_ctrl_c_ends_it(run):
     line = [sys.executable, "-m", "rnnzoo.main", "watch", str(run), "--interval=0.05"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(line, **pipes)
-    assert "no epoch yet" in process.stdout.readline()
-    process.send_signal(2)
-    _, errors = process.communicate(timeout=60)
+    with subprocess.Popen(line, **pipes) as process:
+        try:
+            assert "no epoch yet" in process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, errors) == (130, "rnnzoo: stopped\n")
 
 
