@@ -1,6 +1,5 @@
 """The leaderboard: its rows, its arithmetic, and its page."""
 
-import json
 import math
 
 import numpy as np
@@ -12,35 +11,25 @@ from benchmarks.leaderboard import board, budget, page, work
 from rnnzoo import tasks
 from rnnzoo.errors import UserError
 
-FLAGS = {
-    "cells": "elman,gru",
-    "tasks": "parity,text",
-    "config": f"{budget.__file__}:small",
-    "config.updates": 20,
-    "config.seeds": 2,
-    "config.batch_size": 2,
-    "config.parameters": 2000,
-}
+CONFIG = """
+from benchmarks.leaderboard import budget
+
+def get_config():
+    config = budget.get_config("small")
+    config.updates, config.seeds, config.batch_size, config.parameters = 20, 2, 2, 2000
+    return config
+"""
 
 
-@pytest.fixture
-def flags():
-    """The flags as on a command line."""
-    text = [f"--{name}={value}" for name, value in FLAGS.items()]
-    before = {
-        name: leaderboard.flags.FLAGS[name].value for name in ("cells", "tasks", "out", "page")
-    }
-    leaderboard.flags.FLAGS(["leaderboard", *text])
-    yield leaderboard.flags.FLAGS
-    for name, value in before.items():
-        leaderboard.flags.FLAGS[name].value = value
-
-
-def test_rows_are_measured_once(flags, tmp_path, capsys, monkeypatch):
-    flags.out, flags.page = str(tmp_path / "board.json"), str(tmp_path / "board.html")
+def test_rows_are_measured_once(run_benchmark, tmp_path, monkeypatch):
     monkeypatch.setattr(work, "VALIDATED", 200)
-    leaderboard.main()
-    result = json.loads((tmp_path / "board.json").read_text())
+    (tmp_path / "tiny.py").write_text(CONFIG)
+
+    def run():
+        tiny = {"config": tmp_path / "tiny.py", "page": tmp_path / "board.html"}
+        return run_benchmark(leaderboard, cells="elman,gru", tasks="parity,text", **tiny)
+
+    _, result = run()
     rows = result["rows"]
     assert [(r["cell"], r["task"]) for r in rows] == [
         (cell, task) for task in ("parity", "text:pydoc") for cell in ("elman", "gru")
@@ -65,14 +54,16 @@ def test_rows_are_measured_once(flags, tmp_path, capsys, monkeypatch):
         raise AssertionError("a row was measured twice")
 
     monkeypatch.setattr(work, "measure", again)
-    leaderboard.main()
-    assert "Score: 0 is chance" in capsys.readouterr().out
-    flags.config.updates = 40
+    out, _ = run()
+    assert "Score: 0 is chance" in out
+    (tmp_path / "tiny.py").write_text(CONFIG.replace("= 20,", "= 40,"))
     with pytest.raises(UserError, match="was made with updates=20, not 40"):
-        leaderboard.main()
-    (tmp_path / "board.json").write_text("{")
+        run()
+    (tmp_path / "results" / "out.json").write_text("{")
     with pytest.raises(UserError, match="is no leaderboard"):
-        leaderboard.main()
+        run()
+    with pytest.raises(UserError, match="there is no config file"):
+        budget.load("none.py")
 
 
 def row(cell, task, scores, **more):
