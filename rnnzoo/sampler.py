@@ -155,7 +155,7 @@ def watch_sample(
     prompt: str = "",
     length: int = 200,
     look: Callable[[Any], Any] = lambda state: state,
-    **options,
+    **options: Any,
 ) -> Iterator[Steps]:
     """The same texts as `sample`, with what the model expected at each step, those of the prompt too.
 

@@ -19,7 +19,7 @@ from jax.sharding import PartitionSpec as P
 from rnnzoo import batches
 from rnnzoo.devices import ROWS
 from rnnzoo.loss import mean_loss
-from rnnzoo.model import LanguageModel, Params
+from rnnzoo.model import LanguageModel, Params, State
 
 
 class TrainState(NamedTuple):
@@ -75,12 +75,12 @@ class TextReading:
     truncation: int
     carried: ClassVar[bool] = True
 
-    def read(self, stretch, key, index):
+    def read(self, stretch: batches.Stretch, key: jax.Array, index: jax.Array) -> batches.Piece:
         """See `Reading`."""
         del key
         return batches.piece(stretch, index, self.truncation)
 
-    def count(self, piece, lengths, index):
+    def count(self, piece: batches.Piece, lengths: jax.Array, index: jax.Array) -> jax.Array:
         """See `Reading`."""
         del piece
         T = self.truncation
@@ -93,7 +93,7 @@ def loss_and_gradient(
     state: TrainState,
     stretch: batches.Stretch,
     lengths: jax.Array,
-):
+) -> tuple[jax.Array, Params, State, jax.Array]:
     """Loss, gradient, the next recurrent state, and the number of characters, on the next piece.
 
     Runs on each device of the mesh axis `ROWS`, with that device's rows of state and stretch, and the

@@ -33,7 +33,7 @@ class Signal(NamedTuple):
     name: str
     units: int
 
-    def __str__(self):
+    def __str__(self) -> str:
         """Such as 'layer 2, gate f'."""
         return f"layer {self.layer}, {self.kind} {self.name}"
 

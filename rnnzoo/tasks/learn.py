@@ -53,7 +53,7 @@ class TaskReading:
         """T, the time steps of the longest sequence."""
         return self.task.steps(self.lengths[1])
 
-    def read(self, stretch, key, index):
+    def read(self, stretch: batches.Stretch, key: jax.Array, index: jax.Array) -> batches.Piece:
         """See `rnnzoo.update.Reading`."""
         del index
         shortest, longest = self.lengths
@@ -61,7 +61,7 @@ class TaskReading:
         drawn = self.task.sample(jax.random.fold_in(key, 0), rows, longest, shortest)
         return batches.Piece(*drawn)
 
-    def count(self, piece, lengths, index):
+    def count(self, piece: batches.Piece, lengths: jax.Array, index: jax.Array) -> jax.Array:
         """See `rnnzoo.update.Reading`."""
         del lengths, index
         return lax.psum(piece.weights.sum(), ROWS)
