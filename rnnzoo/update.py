@@ -54,12 +54,14 @@ class Reading(Protocol):
     """How the pieces of an epoch are come by; hashable, since compiled functions depend on it.
 
     Attributes:
-      truncation: T, time steps of a piece.
       carried: whether the recurrent state goes on from piece to piece, or begins anew with each.
     """
 
-    truncation: int
     carried: ClassVar[bool]
+
+    @property
+    def truncation(self) -> int:
+        """T, time steps of a piece."""
 
     def read(self, stretch: batches.Stretch, key: jax.Array, index: jax.Array) -> batches.Piece:
         """A device's rows of a piece; the key is that piece's and that device's."""

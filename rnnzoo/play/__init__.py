@@ -50,6 +50,6 @@ def _listening(port: int) -> socket.socket:
         return socket.create_server((HOST, port))
     except OSError as e:
         raise UserError(
-            f"--port={port} cannot be listened at: {os.strerror(e.errno)}: give another, or 0 for any "
-            "that is free"
+            f"--port={port} cannot be listened at: {os.strerror(e.errno or 0)}: give another, or 0 for "
+            "any that is free"
         ) from e
