@@ -91,7 +91,9 @@ def _find(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 Smoothing = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
 
-def witten_bell(counts: np.ndarray, contexts: np.ndarray, total: int):
+def witten_bell(
+    counts: np.ndarray, contexts: np.ndarray, total: int
+) -> tuple[np.ndarray, np.ndarray]:
     """The weight of the shorter context is the chance of a new character.
 
     With c(h) characters after h, T(h) different ones, the shorter context has the weight T / (c + T):
@@ -103,7 +105,9 @@ def witten_bell(counts: np.ndarray, contexts: np.ndarray, total: int):
     return counts / whole[contexts], np.where(seen > 0, new / whole, 1)
 
 
-def kneser_ney(counts: np.ndarray, contexts: np.ndarray, total: int):
+def kneser_ney(
+    counts: np.ndarray, contexts: np.ndarray, total: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Absolute discounting by D_1, D_2 and D_3+, what is taken away going to the shorter context.
 
     The discounts are those of Chen and Goodman (1999), Y = n_1 / (n_1 + 2 n_2) and D_c = c - (c + 1) Y

@@ -34,9 +34,9 @@ MODES = {
         "trains a model, or goes on with a training that was stopped",
         section="",
         examples=(
-            "--config=configs/santa.py",
+            "--config=santa",
             "--config.cell.name=lstm --config.corpus.path=my.txt",
-            "--config=configs/santa.py --workdir=runs/santa-elman",
+            "--config=santa --workdir=runs/santa-elman",
         ),
     ),
     "sample": Mode(
@@ -153,7 +153,7 @@ class Arguments:
         alias="run",
     )
     config: str | None = _flag(
-        "A config file (.py, or a run's config.json); default: the quickstart, or the run's own.",
+        "A config by name (santa), or a file (.py, or a run's config.json); default: quickstart.",
         ("train", "sample", "play"),
         value="FILE",
     )

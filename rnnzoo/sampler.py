@@ -62,7 +62,7 @@ class Options:
     def _need_integer(self, name: str, least: int, most: float = math.inf) -> None:
         value = getattr(self, name)
         whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-        if not whole or not least <= value <= most:
+        if not whole or not least <= int(value) <= most:
             up_to = "" if most == math.inf else f" and at most {most}"
             raise UserError(
                 f"{name} must be a whole number of at least {least}{up_to}, not {value!r}"
@@ -155,7 +155,7 @@ def watch_sample(
     prompt: str = "",
     length: int = 200,
     look: Callable[[Any], Any] = lambda state: state,
-    **options,
+    **options: Any,
 ) -> Iterator[Steps]:
     """The same texts as `sample`, with what the model expected at each step, those of the prompt too.
 

@@ -28,6 +28,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, Sharding
 from jax.sharding import PartitionSpec as P
+from jax.typing import ArrayLike
 
 from rnnzoo import batches, distributed
 from rnnzoo.devices import rows_mesh
@@ -59,7 +60,7 @@ class Source(NamedTuple):
     """
 
     text: Callable[[Sharding], jax.Array]
-    draw: Callable[[jax.Array], tuple[jax.Array, jax.Array]]
+    draw: Callable[[jax.Array], tuple[ArrayLike, ArrayLike]]
     pieces: int
     batch_size: int
     reading: Reading

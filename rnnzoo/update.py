@@ -19,7 +19,7 @@ from jax.sharding import PartitionSpec as P
 from rnnzoo import batches
 from rnnzoo.devices import ROWS
 from rnnzoo.loss import mean_loss
-from rnnzoo.model import LanguageModel, Params
+from rnnzoo.model import LanguageModel, Params, State
 
 
 class TrainState(NamedTuple):
@@ -54,12 +54,14 @@ class Reading(Protocol):
     """How the pieces of an epoch are come by; hashable, since compiled functions depend on it.
 
     Attributes:
-      truncation: T, time steps of a piece.
       carried: whether the recurrent state goes on from piece to piece, or begins anew with each.
     """
 
-    truncation: int
     carried: ClassVar[bool]
+
+    @property
+    def truncation(self) -> int:
+        """T, time steps of a piece."""
 
     def read(self, stretch: batches.Stretch, key: jax.Array, index: jax.Array) -> batches.Piece:
         """A device's rows of a piece; the key is that piece's and that device's."""
@@ -75,12 +77,12 @@ class TextReading:
     truncation: int
     carried: ClassVar[bool] = True
 
-    def read(self, stretch, key, index):
+    def read(self, stretch: batches.Stretch, key: jax.Array, index: jax.Array) -> batches.Piece:
         """See `Reading`."""
         del key
         return batches.piece(stretch, index, self.truncation)
 
-    def count(self, piece, lengths, index):
+    def count(self, piece: batches.Piece, lengths: jax.Array, index: jax.Array) -> jax.Array:
         """See `Reading`."""
         del piece
         T = self.truncation
@@ -93,7 +95,7 @@ def loss_and_gradient(
     state: TrainState,
     stretch: batches.Stretch,
     lengths: jax.Array,
-):
+) -> tuple[jax.Array, Params, State, jax.Array]:
     """Loss, gradient, the next recurrent state, and the number of characters, on the next piece.
 
     Runs on each device of the mesh axis `ROWS`, with that device's rows of state and stretch, and the

@@ -105,8 +105,10 @@ class View:
             body.add_row("bpc", self._bits(self.row, width))
         most = max(0, min(SAMPLE_LINES, console.height - 8 - len(self.warnings)))
         sample = Text(visible(self.sample.rstrip(), plain))
-        lines = sample.wrap(console, max(1, width - MARGIN), overflow="fold")[:most]
-        for i, text in enumerate(lines if sample else ()):
+        lines: list[Text] = []
+        if sample:
+            lines.extend(sample.wrap(console, max(1, width - MARGIN), overflow="fold"))
+        for i, text in enumerate(lines[:most]):
             body.add_row("" if i else "sample", text)
         for warning in self.warnings:
             body.add_row(Text("!", "bold yellow"), Text(visible(warning, plain), "yellow"))

@@ -10,7 +10,7 @@ import functools
 import linecache
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import jax
 import numpy as np
@@ -44,8 +44,8 @@ def find_gates(jaxpr: Jaxpr, rows: int) -> list[tuple[JaxprEqn, Gate]]:
     """
     found, seen = [], Counter()
     for eqn, frames in _sigmoids(jaxpr.eqns):
-        shape = eqn.outvars[0].aval.shape
-        if len(shape) < 2 or shape[0] != rows or not frames:
+        result: Any = eqn.outvars[0].aval
+        if result.ndim < 2 or result.shape[0] != rows or not frames:
             continue
         file, line = frames[0].file_name, frames[0].line_num
         module = str(eqn.source_info.name_stack)
@@ -53,7 +53,7 @@ def find_gates(jaxpr: Jaxpr, rows: int) -> list[tuple[JaxprEqn, Gate]]:
         number = seen[module, file, line]
         seen[module, file, line] += 1
         letters = names[number % len(names)] if names else ("sigmoid",)
-        if shape[-1] % len(letters):
+        if result.shape[-1] % len(letters):
             letters = ("".join(letters),)
         found.append((eqn, Gate(module, letters)))
     return found
@@ -114,7 +114,7 @@ def _parse(file: str) -> ast.AST:
     return ast.parse("".join(linecache.getlines(file)))
 
 
-def _is_sigmoid(node: ast.AST) -> bool:
+def _is_sigmoid(node: ast.AST) -> TypeGuard[ast.Call]:
     if not isinstance(node, ast.Call):
         return False
     name = getattr(node.func, "attr", getattr(node.func, "id", ""))
@@ -127,12 +127,13 @@ def _letters(call: ast.Call, statement: ast.stmt) -> tuple[str, ...]:
         target, value = statement.targets[0], statement.value
         targets = target.elts if isinstance(target, ast.Tuple) else [target]
         values = value.elts if isinstance(value, ast.Tuple) else [value]
-        if all(isinstance(t, ast.Name) for t in targets):
+        names = [t.id for t in targets if isinstance(t, ast.Name)]
+        if len(names) == len(targets):
             if call in values and len(targets) == len(values):
-                return (targets[values.index(call)].id,)
+                return (names[values.index(call)],)
             cut = isinstance(value, ast.Call) and getattr(value.func, "attr", "") == "split"
-            if len(targets) > 1 and cut:
-                return tuple(t.id for t in targets)
+            if len(names) > 1 and cut:
+                return tuple(names)
     of = call.args[0] if call.args else None
     while isinstance(of, ast.BinOp):  # f in sigmoid(f + p_f * c)
         of = of.left

@@ -33,7 +33,7 @@ class Signal(NamedTuple):
     name: str
     units: int
 
-    def __str__(self):
+    def __str__(self) -> str:
         """Such as 'layer 2, gate f'."""
         return f"layer {self.layer}, {self.kind} {self.name}"
 
@@ -150,7 +150,8 @@ def _signals(model: LanguageModel, params: Params, state: State) -> list[Signal]
             name = _state_name(path[1:] if len(layers) > 1 else path)
             found.append(Signal(layer, "state", name, _thinned(leaf.size)))
     for eqn, gate in find_gates(closed.jaxpr, 1):
-        units = eqn.outvars[0].aval.size // len(gate.names)
+        result: Any = eqn.outvars[0].aval
+        units = result.size // len(gate.names)
         layer = layers.index(_layer_of(gate.module)) + 1 if len(layers) > 1 else 1
         found += [Signal(layer, "gate", name, _thinned(units)) for name in gate.names]
     return _told_apart(found)

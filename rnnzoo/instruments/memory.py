@@ -39,8 +39,8 @@ def gradient_norms(
     Returns:
       Of each stretch, for k = 0 ... lags: [lags + 1, B].
     """
-    ids = jnp.asarray(ids[: warm_up + lags])
-    return np.asarray(_gradient_norms(model, params, ids, warm_up))
+    read = jnp.asarray(ids[: warm_up + lags])
+    return np.asarray(_gradient_norms(model, params, read, warm_up))
 
 
 @functools.partial(jax.jit, static_argnames=("model", "warm_up"))
@@ -82,7 +82,7 @@ def _gradient_norms(model, params, ids, warm_up):
 def _squares(parts: list, leading: int) -> jax.Array:
     """The sum of squares over all but the first axes and the rows after these."""
     axes = lambda a: tuple(range(leading + 1, a.ndim))  # noqa: E731
-    return sum(jnp.sum(jnp.square(a), axis=axes(a)) for a in parts)
+    return functools.reduce(jnp.add, (jnp.sum(jnp.square(a), axis=axes(a)) for a in parts))
 
 
 def _step(model, params):
@@ -210,8 +210,8 @@ def loss_after_reset(
     """
     length = min(length, len(ids) - 1)
     rows = (len(ids) - 1) // length
-    ids = jnp.asarray(ids[: rows * length + 1])
-    cold, warm = _losses(model, params, ids, rows, length)
+    read = jnp.asarray(ids[: rows * length + 1])
+    cold, warm = _losses(model, params, read, rows, length)
     return Reset(np.asarray(cold), np.asarray(warm))
 
 

@@ -18,11 +18,11 @@ HOST = "127.0.0.1"  # nothing outside of this machine can reach it
 MOST_RUNS = 6  # side by side on one page
 
 
-def serve(folders: Sequence[str], open_run: Callable[[str], Run], port: int) -> None:
+def serve(folders: Sequence[str | None], open_run: Callable[[str | None], Run], port: int) -> None:
     """Serves the page until Ctrl-C or SIGTERM.
 
     Args:
-      folders: the runs' folders.
+      folders: the runs' folders; what None is, `open_run` says.
       open_run: opens one of them.
       port: to listen at; 0 for any that is free.
 
@@ -50,6 +50,6 @@ def _listening(port: int) -> socket.socket:
         return socket.create_server((HOST, port))
     except OSError as e:
         raise UserError(
-            f"--port={port} cannot be listened at: {os.strerror(e.errno)}: give another, or 0 for any "
-            "that is free"
+            f"--port={port} cannot be listened at: {os.strerror(e.errno or 0)}: give another, or 0 for "
+            "any that is free"
         ) from e

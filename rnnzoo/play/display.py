@@ -7,7 +7,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.model import LanguageModel, Params
+from rnnzoo.model import LanguageModel, Params, State
 
 MOST_ARRAYS = 12
 MOST_NUMBERS = 512  # of all arrays together, each of which has at least `LEAST` and at most `MOST`
@@ -75,7 +75,7 @@ def displaying(
     return model_shown, arrays, len(sizes) - len(arrays)
 
 
-def shown(state) -> tuple[jax.Array, ...]:
+def shown(state: State) -> tuple[jax.Array, ...]:
     """Of the state of a model of `displaying`, what is shown; a `look` for the sampler."""
     return state[1]
 

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from rnnzoo.model import LanguageModel
 from rnnzoo.play.display import OUTPUT, Array, displaying, shown
 from rnnzoo.runs import Run, sample_options
 from rnnzoo.sampler import Steps, watch_sample
@@ -22,11 +23,13 @@ class Player:
         """Takes two steps, which compiles them, and shows whether the output is a part of the state."""
         config = run.config
         self.run = run
-        self.layers = len(config.cell.name.split(",")) * config.cell.layers
+        self.layers: int = len(config.cell.name.split(",")) * config.cell.layers
+        self.model: LanguageModel
+        self.not_shown: int  # arrays
         self.model, arrays, self.not_shown = displaying(run.model, run.params, self.layers)
         (steps,) = self._watch("", length=2)
-        self.arrays = _without_twins(arrays, steps.seen)
-        self.symbols = _names(run.vocabulary)
+        self.arrays: dict[int, Array] = _without_twins(arrays, steps.seen)
+        self.symbols: list[str] = _names(run.vocabulary)
 
     def describe(self) -> dict[str, Any]:
         """What the page says of it, as JSON."""
@@ -44,7 +47,7 @@ class Player:
             "sample": {k: v for k, v in options.items() if k != "count"},
         }
 
-    def play(self, prompt: str, **options) -> Iterator[list[dict[str, Any]]]:
+    def play(self, prompt: str, **options: Any) -> Iterator[list[dict[str, Any]]]:
         """The prompt and a new text, piece by piece, each character with what was expected of it.
 
         Args:

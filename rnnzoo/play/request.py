@@ -41,7 +41,9 @@ class Refused(Exception):
     def __init__(self, message: str, status: int = 400, field: str | None = None, wait: int = 0):
         """Names the HTTP status, the field it is about, and the seconds to wait."""
         super().__init__(message)
-        self.status, self.field, self.wait = status, field, wait
+        self.status: int = status
+        self.field: str | None = field
+        self.wait: int = wait
 
 
 class Wish(NamedTuple):

@@ -7,6 +7,7 @@ import math
 import pathlib
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -17,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from rnnzoo.errors import UserError, one_line
 from rnnzoo.play.guard import Guard
@@ -83,8 +85,10 @@ class Desk:
 
     def __init__(self, players: Sequence[Player], bounds: Bounds, stopping: Callable[[], bool]):
         """See `make_app`."""
-        self.players, self.bounds, self.stopping = players, bounds, stopping
-        self.rate = Rate(bounds.per_minute, 60)
+        self.players: Sequence[Player] = players
+        self.bounds: Bounds = bounds
+        self.stopping: Callable[[], bool] = stopping
+        self.rate: Rate = Rate(bounds.per_minute, 60)
         self.writing = 0
 
     async def runs(self, request: Request) -> JSONResponse:
@@ -136,13 +140,14 @@ class Desk:
 class Writing(StreamingResponse):
     """A text that is being written; it counts at the desk until it ends, or its reader is gone."""
 
-    def __init__(self, desk: Desk, pieces: Iterator[list[dict]]):
+    def __init__(self, desk: Desk, pieces: Iterator[list[dict[str, Any]]]):
         """Answers with the pieces, one a line."""
-        self.desk, self.pieces = desk, pieces
+        self.desk: Desk = desk
+        self.pieces: Iterator[list[dict[str, Any]]] = pieces
         desk.writing += 1
         super().__init__(self._lines(), media_type="application/x-ndjson")
 
-    async def __call__(self, scope, receive, send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends them."""
         try:
             await super().__call__(scope, receive, send)

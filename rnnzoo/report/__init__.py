@@ -15,9 +15,9 @@ DEFAULT = "report.html"
 
 
 def write(
-    folders: Sequence[str | os.PathLike],
-    out: str | os.PathLike | None = None,
-    figures: str | os.PathLike | None = None,
+    folders: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str] | None = None,
+    figures: str | os.PathLike[str] | None = None,
     cell_modules: Sequence[str] = (),
 ) -> list[pathlib.Path]:
     """Writes a report of runs.

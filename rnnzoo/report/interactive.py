@@ -1,5 +1,6 @@
 """Figures as plotly.js draws them: plain data, which the page holds as JSON."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def spec(figure: Figure | Heat) -> dict[str, Any]:
     return {"data": traces, "layout": layout}
 
 
-def _traces(figure: Figure, line: Line, k: int) -> list[dict]:
+def _traces(figure: Figure, line: Line, k: int) -> list[dict[str, Any]]:
     shade = color(color_number(figure, line, k))
     meta = {"run": line.run, "raw": line.style == "faint"}
     trace = {
@@ -63,12 +64,12 @@ def _traces(figure: Figure, line: Line, k: int) -> list[dict]:
     return [band, trace]
 
 
-def places(values) -> list:
+def places(values: Sequence[float] | Sequence[str]) -> list[Any]:
     """Numbers as `numbers` gives them, or names."""
     return list(values) if isinstance(values[0], str) else numbers(values)
 
 
-def numbers(values) -> list[float]:
+def numbers(values: Iterable[float]) -> list[float]:
     """Numbers with six digits, which is more than a screen shows."""
     return [float(f"{v:.6g}") for v in values]
 

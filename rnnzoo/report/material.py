@@ -15,7 +15,7 @@ from rnnzoo.errors import UserError
 from rnnzoo.instruments import Inside, look_inside, memory
 from rnnzoo.instruments.observe import observe
 from rnnzoo.instruments.probes import Probe, probe
-from rnnzoo.metrics import SAMPLES, read_inside, read_metrics
+from rnnzoo.metrics import SAMPLES, Row, read_inside, read_metrics
 
 READ = 1500  # characters that the reader shows
 PROBED = 20_000  # characters that probes learn from and are scored on
@@ -40,7 +40,7 @@ class Look(NamedTuple):
     part: str
     text: list[str]
     inside: Inside
-    observed: list[dict]
+    observed: list[Row]
     probes: list[Probe]
     norms: np.ndarray
     eigenvalues: np.ndarray | None
@@ -62,10 +62,10 @@ class Material(NamedTuple):
 
     name: str
     run: runs.Run
-    rows: list[dict]
+    rows: list[Row]
     characters: int | None
     samples: dict[int, list[str]]
-    observed: dict[int, list[dict]]
+    observed: dict[int, list[Row]]
     look: Look | None
     problem: str = ""
 
@@ -121,7 +121,7 @@ def _names(paths: list[pathlib.Path]) -> list[str]:
     return names
 
 
-def _material(name: str, run: runs.Run, rows: list[dict]) -> Material:
+def _material(name: str, run: runs.Run, rows: list[Row]) -> Material:
     parts = functools.partial(
         Material,
         name,

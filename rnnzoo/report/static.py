@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Rectangle
 
-from rnnzoo.report.figure import Figure, Heat
+from rnnzoo.report.figure import Figure, Heat, Line
 from rnnzoo.report.material import Material
 
 # Okabe & Ito's colours, which the colour-blind tell apart, then some of Tol's.
@@ -77,7 +78,7 @@ def draw(figure: Figure | Heat) -> Canvas:
     return canvas
 
 
-def _add_heat(canvas: Canvas, axes, figure: Heat) -> None:
+def _add_heat(canvas: Canvas, axes: Axes, figure: Heat) -> None:
     x, y = (range(len(p)) if isinstance(p[0], str) else p for p in (figure.x, figure.y))
     colors = {"cmap": "cividis", "vmin": 0, "vmax": figure.most}
     mesh = axes.pcolormesh(edges(x), edges(y), figure.values, **colors)
@@ -93,7 +94,7 @@ def _add_heat(canvas: Canvas, axes, figure: Heat) -> None:
             axes.text(x[j], y[i], f"{value:.2f}", ha="center", va="center", color=shade, fontsize=7)
 
 
-def _add(axes, line, color) -> None:
+def _add(axes: Axes, line: Line, color: str) -> None:
     if line.style == "points":
         axes.plot(line.x, line.y, ".", color=color, markersize=2.5, alpha=0.6, label=line.name)
         return
@@ -107,7 +108,7 @@ def _add(axes, line, color) -> None:
         axes.fill_between(line.x, line.low, line.high, color=color, alpha=0.15, linewidth=0)
 
 
-def color_number(figure: Figure, line, k: int) -> int | None:
+def color_number(figure: Figure, line: Line, k: int) -> int | None:
     """A run's number; where all lines are one run's, that of the pair that a line belongs to."""
     runs = {other.run for other in figure.lines}
     return k // 2 if figure.group == "gates" and len(runs) == 1 else line.run

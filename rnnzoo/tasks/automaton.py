@@ -62,7 +62,7 @@ class Automaton(Task):
         """Whether the prefix that ends at a step has an answer, shape [steps]."""
         return np.full(steps, True)
 
-    def draw(self, key, length, steps):
+    def draw(self, key: jax.Array, length: jax.Array, steps: int) -> Batch:
         """See `Task.draw`."""
         next, labels = (jnp.asarray(a, jnp.int32) for a in self.machine)
         word = self.word(key, length, steps)
@@ -77,7 +77,7 @@ class Automaton(Task):
             counts = jnp.arange(steps) == self.steps(length) - 1
         return Batch(word, labels[states], jnp.asarray(counts, float))
 
-    def marginals(self, length):
+    def marginals(self, length: int) -> np.ndarray:
         """See `Task.marginals`: the distribution of the state, step by step."""
         steps = self.steps(length)
         next = self.machine.next

@@ -6,7 +6,7 @@ Shapes: T time steps, B rows of a batch, D input features, V input symbols, K ou
 import abc
 import dataclasses
 import functools
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,8 @@ import numpy as np
 
 from rnnzoo.errors import UserError
 from rnnzoo.loss import cross_entropy
+
+Length = TypeVar("Length", int, jax.Array)  # of a sequence, or of several
 
 
 class Batch(NamedTuple):
@@ -75,7 +77,7 @@ class Task(abc.ABC):
         """The shortest sequence that there is."""
         return 1
 
-    def steps(self, length):
+    def steps(self, length: Length) -> Length:
         """The time steps of a sequence of that length, which may be an array."""
         return length
 

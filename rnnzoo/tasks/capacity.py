@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -27,14 +28,14 @@ class Capacity(Task):
     al. (2017) had the size of the data set, with all other settings, chosen by their search.
     """
 
-    train_lengths = (16, 16)
-    test_lengths = (16, 16)
+    train_lengths: ClassVar[tuple[int, int]] = (16, 16)
+    test_lengths: ClassVar[tuple[int, int]] = (16, 16)
 
     examples: int = 1000
     classes: int = 2
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises UserError if there is nothing to learn."""
         at_least(self, examples=1, classes=2, seed=0)
 
@@ -53,7 +54,9 @@ class Capacity(Task):
         """So many bits that N sequences can differ."""
         return max(1, math.ceil(math.log2(self.examples)))
 
-    def sample(self, key, batch_size, length, shortest=None):
+    def sample(
+        self, key: jax.Array, batch_size: int, length: int, shortest: int | None = None
+    ) -> Batch:
         """See `Task.sample`; a UserError says that all rows have one length, and see `data`."""
         if shortest not in (None, length):
             raise UserError(f"capacity: all sequences have one length: not {shortest} to {length}")
@@ -72,14 +75,14 @@ class Capacity(Task):
             bits, jnp.broadcast_to(labels, shape), jnp.broadcast_to(counts, shape).astype(float)
         )
 
-    def draw(self, key, length, steps):
+    def draw(self, key: jax.Array, length: jax.Array, steps: int) -> Batch:
         """See `Task.draw`."""
         bits, labels = map(jnp.asarray, _examples(self, steps))
         which = jax.random.randint(key, (), 0, self.examples)
         counts = jnp.arange(steps) == steps - 1
         return Batch(bits[:, which], jnp.full(steps, labels[which]), counts.astype(float))
 
-    def marginals(self, length):
+    def marginals(self, length: int) -> np.ndarray:
         """See `Task.marginals`."""
         return uniform(self.classes)
 

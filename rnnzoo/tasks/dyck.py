@@ -33,7 +33,7 @@ class Dyck(Task):
     depth: int = 5
     closings_only: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises UserError if there are no brackets."""
         at_least(self, kinds=1, depth=1)
 
@@ -42,7 +42,7 @@ class Dyck(Task):
         """Opening brackets, then closing ones."""
         return Ids(2 * self.kinds)
 
-    def draw(self, key, length, steps):
+    def draw(self, key: jax.Array, length: jax.Array, steps: int) -> Batch:
         """See `Task.draw`."""
         open_key, kind_key = jax.random.split(key)
         coins = jax.random.bernoulli(open_key, shape=(steps + 1,))
@@ -71,7 +71,7 @@ class Dyck(Task):
             rows.append(np.roll(up, 1) + np.roll(down, -1))
         return np.array(rows[1:])
 
-    def marginals(self, length):
+    def marginals(self, length: int) -> np.ndarray:
         """See `Task.marginals`."""
         k = self.kinds
         if self.closings_only:
@@ -80,7 +80,7 @@ class Dyck(Task):
         opens = depths[:, :1] + depths[:, 1:-1].sum(axis=1, keepdims=True) / 2
         return np.repeat(np.concatenate([opens, 1 - opens], axis=1) / k, k, axis=1)
 
-    def floor(self, length):
+    def floor(self, length: int) -> float:
         """See `Task.floor`: the generator's entropy; 0 if only closings count."""
         if self.closings_only:
             return 0.0

@@ -38,7 +38,7 @@ class WordProblem(Automaton):
     group: str = "S5"
     moved: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises UserError if the group has no such name, or is too large."""
         _elements(self.group)
         if self.moved is not None and self.group.startswith("Z"):

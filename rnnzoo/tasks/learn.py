@@ -12,7 +12,7 @@ goes through the whole sequence.
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import haiku as hk
 import jax
@@ -53,7 +53,7 @@ class TaskReading:
         """T, the time steps of the longest sequence."""
         return self.task.steps(self.lengths[1])
 
-    def read(self, stretch, key, index):
+    def read(self, stretch: batches.Stretch, key: jax.Array, index: jax.Array) -> batches.Piece:
         """See `rnnzoo.update.Reading`."""
         del index
         shortest, longest = self.lengths
@@ -61,7 +61,7 @@ class TaskReading:
         drawn = self.task.sample(jax.random.fold_in(key, 0), rows, longest, shortest)
         return batches.Piece(*drawn)
 
-    def count(self, piece, lengths, index):
+    def count(self, piece: batches.Piece, lengths: jax.Array, index: jax.Array) -> jax.Array:
         """See `rnnzoo.update.Reading`."""
         del lengths, index
         return lax.psum(piece.weights.sum(), ROWS)
@@ -137,9 +137,10 @@ class Learner:
           where no update of the epoch was finite.
         """
         state = self.trainer.start()
-        rate = state.optimizer_state.hyperparams["learning_rate"]
+        injected: Any = state.optimizer_state
+        rate = injected.hyperparams["learning_rate"]
         rates = {"learning_rate": jnp.full_like(rate, learning_rate)}
-        state = state._replace(optimizer_state=state.optimizer_state._replace(hyperparams=rates))
+        state = state._replace(optimizer_state=injected._replace(hyperparams=rates))
         curve = []
         for epoch in range(1, POINTS + 1):
             state, outcome = self.trainer.epoch(state, epoch)

@@ -1,12 +1,13 @@
 """Tasks of memory: what was seen is needed again later, unchanged or put together."""
 
 import dataclasses
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnzoo.tasks.base import Batch, Ids, Reals, Task, at_least, uniform
+from rnnzoo.tasks.base import Batch, Ids, Length, Reals, Task, at_least, uniform
 from rnnzoo.tasks.registry import register_task
 
 
@@ -24,13 +25,13 @@ class Copy(Task):
     (2016) this form.
     """
 
-    train_lengths = (100, 100)
-    test_lengths = (100, 100)
+    train_lengths: ClassVar[tuple[int, int]] = (100, 100)
+    test_lengths: ClassVar[tuple[int, int]] = (100, 100)
 
     symbols: int = 8
     remember: int = 10
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises UserError if there is nothing to remember."""
         at_least(self, symbols=2, remember=1)
 
@@ -39,11 +40,11 @@ class Copy(Task):
         """The s symbols, the blank, the signal."""
         return Ids(self.symbols + 2)
 
-    def steps(self, length):
+    def steps(self, length: Length) -> Length:
         """T + 2n."""
         return length + 2 * self.remember
 
-    def draw(self, key, length, steps):
+    def draw(self, key: jax.Array, length: jax.Array, steps: int) -> Batch:
         """See `Task.draw`."""
         n, blank, signal = self.remember, self.symbols, self.symbols + 1
         said = jax.random.randint(key, (n,), 0, self.symbols, jnp.int32)
@@ -51,7 +52,7 @@ class Copy(Task):
         inputs = _at(t, said, blank).at[length + n - 1].set(signal)
         return Batch(inputs, _at(t - length - n, said, blank), jnp.ones(steps))
 
-    def marginals(self, length):
+    def marginals(self, length: int) -> np.ndarray:
         """See `Task.marginals`."""
         blanks = np.tile(np.eye(self.outputs.size)[self.symbols], (length + self.remember, 1))
         return np.concatenate([blanks, uniform(self.outputs.size, self.symbols, self.remember)])
@@ -71,13 +72,13 @@ class SelectiveCopy(Task):
     which we include noise and marker.
     """
 
-    train_lengths = (64, 64)
-    test_lengths = (64, 64)
+    train_lengths: ClassVar[tuple[int, int]] = (64, 64)
+    test_lengths: ClassVar[tuple[int, int]] = (64, 64)
 
     remember: int = 4
     vocabulary: int = 6
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises UserError if there is nothing to remember."""
         at_least(self, remember=1, vocabulary=4)
 
@@ -91,11 +92,11 @@ class SelectiveCopy(Task):
         """Room for the data."""
         return self.remember
 
-    def steps(self, length):
+    def steps(self, length: Length) -> Length:
         """T + n."""
         return length + self.remember
 
-    def draw(self, key, length, steps):
+    def draw(self, key: jax.Array, length: jax.Array, steps: int) -> Batch:
         """See `Task.draw`."""
         data_key, place_key = jax.random.split(key)
         n, t = self.remember, jnp.arange(steps)
@@ -106,7 +107,7 @@ class SelectiveCopy(Task):
         inputs = noise.at[places].set(data)
         return Batch(inputs, _at(t - length, data, 0), (t >= length).astype(float))
 
-    def marginals(self, length):
+    def marginals(self, length: int) -> np.ndarray:
         """See `Task.marginals`."""
         return np.roll(uniform(self.vocabulary, self.vocabulary - 2), 1, axis=1)
 
@@ -125,8 +126,8 @@ class Adding(Task):
     the sum; this is the form of Le et al. (2015) and Arjovsky et al. (2016).
     """
 
-    train_lengths = (200, 200)
-    test_lengths = (200, 200)
+    train_lengths: ClassVar[tuple[int, int]] = (200, 200)
+    test_lengths: ClassVar[tuple[int, int]] = (200, 200)
 
     @property
     def inputs(self) -> Reals:
@@ -143,7 +144,7 @@ class Adding(Task):
         """A step in each half."""
         return 2
 
-    def draw(self, key, length, steps):
+    def draw(self, key: jax.Array, length: jax.Array, steps: int) -> Batch:
         """See `Task.draw`."""
         number_key, *place_keys = jax.random.split(key, 3)
         numbers, half = jax.random.uniform(number_key, (steps,)), length // 2
@@ -154,7 +155,7 @@ class Adding(Task):
         last = jnp.arange(steps) == length - 1
         return Batch(jnp.stack([numbers, marks], axis=1), total, last.astype(float))
 
-    def baseline(self, length):
+    def baseline(self, length: int) -> float:
         """See `Task.baseline`: 1/6."""
         return 1 / 6
 
@@ -172,12 +173,12 @@ class DelayedXor(Task):
     Natschläger (2004) read from reservoirs, as a parity of three bits.
     """
 
-    train_lengths = (64, 64)
-    test_lengths = (64, 64)
+    train_lengths: ClassVar[tuple[int, int]] = (64, 64)
+    test_lengths: ClassVar[tuple[int, int]] = (64, 64)
 
     delay: int = 10
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises UserError if the delay is negative."""
         at_least(self, delay=0)
 
@@ -191,13 +192,13 @@ class DelayedXor(Task):
         """One answer."""
         return self.delay + 2
 
-    def draw(self, key, length, steps):
+    def draw(self, key: jax.Array, length: jax.Array, steps: int) -> Batch:
         """See `Task.draw`."""
         bits = jax.random.randint(key, (steps,), 0, 2, jnp.int32)
         t, ago = jnp.arange(steps), jnp.roll(bits, self.delay)
         return Batch(bits, ago ^ jnp.roll(ago, 1), (t > self.delay).astype(float))
 
-    def marginals(self, length):
+    def marginals(self, length: int) -> np.ndarray:
         """See `Task.marginals`."""
         return uniform(2)
 

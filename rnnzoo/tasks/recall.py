@@ -1,9 +1,11 @@
 """Associative recall: of many pairs, the value that belongs to a key."""
 
 import dataclasses
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnnzoo.errors import UserError
 from rnnzoo.tasks.base import Batch, Ids, Task, at_least, uniform
@@ -29,15 +31,15 @@ class MQAR(Task):
     in 512.
     """
 
-    train_lengths = (64, 64)
-    test_lengths = (64, 64)
+    train_lengths: ClassVar[tuple[int, int]] = (64, 64)
+    test_lengths: ClassVar[tuple[int, int]] = (64, 64)
 
     pairs: int = 8
     vocabulary: int = 128
     power: float = 0.01
     noise: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises UserError if there are not keys enough."""
         at_least(self, pairs=1, vocabulary=4)
         if self.pairs > self.vocabulary // 2 - 1:
@@ -56,7 +58,7 @@ class MQAR(Task):
         """The pairs, and an even place for each question."""
         return 4 * self.pairs - 1
 
-    def draw(self, key, length, steps):
+    def draw(self, key: jax.Array, length: jax.Array, steps: int) -> Batch:
         """See `Task.draw`."""
         n, half, V = self.pairs, self.vocabulary // 2, self.vocabulary
         key_key, value_key, place_key, noise_key = jax.random.split(key, 4)
@@ -72,7 +74,7 @@ class MQAR(Task):
         targets = jnp.zeros(steps, jnp.int32).at[asked].set(values)
         return Batch(inputs, targets, jnp.zeros(steps).at[asked].set(1.0))
 
-    def marginals(self, length):
+    def marginals(self, length: int) -> np.ndarray:
         """See `Task.marginals`."""
         return uniform(self.vocabulary, self.vocabulary - self.vocabulary // 2)[:, ::-1]
 

@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rnnzoo.errors import UserError, did_you_mean
 from rnnzoo.tasks.base import Task
@@ -90,7 +90,7 @@ def entry(name: str) -> Entry:
     return _entries[name]
 
 
-def make(name: str, **options) -> Task:
+def make(name: str, **options: Any) -> Task:
     """Makes a task: `make("copy")`, or with options, `make("word_problem", group="S3")`.
 
     Raises:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnzoo.errors import UserError
 from rnnzoo.tasks.automaton import Automaton, Machine
-from rnnzoo.tasks.base import at_least
+from rnnzoo.tasks.base import Length, at_least
 from rnnzoo.tasks.registry import register_task
 
 
@@ -63,7 +63,7 @@ class CycleNavigation(Automaton):
 
     places: int = 5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises UserError if there is no circle."""
         at_least(self, places=2)
 
@@ -90,11 +90,11 @@ class ModularArithmetic(Automaton):
 
     modulus: int = 5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises UserError if there is nothing to count."""
         at_least(self, modulus=2)
 
-    def steps(self, length):
+    def steps(self, length: Length) -> Length:
         """The odd one of length and length - 1."""
         return length - 1 + length % 2
 
@@ -113,7 +113,7 @@ class ModularArithmetic(Automaton):
         plus, minus = state(value, 1), state(value, -1)
         return Machine(np.stack([*times, plus, minus, state(terms, factor)], axis=1), value)
 
-    def word(self, key, length, steps):
+    def word(self, key: jax.Array, length: jax.Array, steps: int) -> jax.Array:
         """See `Automaton.word`."""
         numbers, operators = (
             jax.random.randint(k, (steps,), 0, size, jnp.int32)
@@ -121,13 +121,13 @@ class ModularArithmetic(Automaton):
         )
         return jnp.where(jnp.arange(steps) % 2, self.modulus + operators, numbers)
 
-    def symbols(self, steps):
+    def symbols(self, steps: int) -> np.ndarray:
         """See `Automaton.symbols`."""
         m = self.modulus
         number = np.arange(m + 3) < m
         return np.stack([number / m, ~number / 3])[np.arange(steps) % 2]
 
-    def answered(self, steps):
+    def answered(self, steps: int) -> np.ndarray:
         """See `Automaton.answered`: after each number."""
         return np.arange(steps) % 2 == 0
 
@@ -162,7 +162,7 @@ class Tomita(Automaton):
 
     grammar: int = 5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises UserError if there is no such grammar."""
         if self.grammar not in TOMITA:
             raise UserError(f"tomita: grammar must be one of 1 to 7, not {self.grammar!r}")
@@ -172,7 +172,7 @@ class Tomita(Automaton):
         """See `TOMITA`."""
         return Machine(*map(np.array, TOMITA[self.grammar]))
 
-    def word(self, key, length, steps):
+    def word(self, key: jax.Array, length: jax.Array, steps: int) -> jax.Array:
         """See `Automaton.word`."""
         one, possible = (jnp.asarray(a) for a in _bits(self.grammar, steps))
         coin_key, key = jax.random.split(key)
@@ -188,7 +188,7 @@ class Tomita(Automaton):
         drawn = jax.random.uniform(key, (steps,))
         return jax.lax.scan(step, jnp.int32(0), (jnp.arange(steps), drawn))[1]
 
-    def marginals(self, length):
+    def marginals(self, length: int) -> np.ndarray:
         """See `Task.marginals`."""
         next, labels = self.machine
         one, possible = _bits(self.grammar, length)

@@ -1,6 +1,7 @@
 """Forecasting of what oscillates."""
 
 import dataclasses
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -25,15 +26,15 @@ class Sines(Task):
     steps count from the 3n-th on. This task is our own.
     """
 
-    train_lengths = (100, 100)
-    test_lengths = (100, 100)
+    train_lengths: ClassVar[tuple[int, int]] = (100, 100)
+    test_lengths: ClassVar[tuple[int, int]] = (100, 100)
 
     waves: int = 3
     horizon: int = 10
     shortest_period: float = 5.0
     longest_period: float = 50.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises UserError if there is nothing to forecast."""
         at_least(self, waves=1, horizon=1)
         if not 2 < self.shortest_period <= self.longest_period:
@@ -52,7 +53,7 @@ class Sines(Task):
         """As many values as determine the rest."""
         return 3 * self.waves
 
-    def draw(self, key, length, steps):
+    def draw(self, key: jax.Array, length: jax.Array, steps: int) -> Batch:
         """See `Task.draw`."""
         period_key, phase_key = jax.random.split(key)
         n, ends = self.waves, (self.shortest_period, self.longest_period)
@@ -63,6 +64,6 @@ class Sines(Task):
         counts = jnp.arange(steps) >= 3 * n - 1
         return Batch(x[:steps], x[self.horizon :], counts.astype(float))
 
-    def baseline(self, length):
+    def baseline(self, length: int) -> float:
         """See `Task.baseline`: the variance, 1."""
         return 1.0
