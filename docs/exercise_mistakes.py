@@ -27,11 +27,6 @@ from rnnzoo import corpus
 from rnnzoo.errors import UserError, did_you_mean, one_line_errors
 from rnnzoo.vocabulary import Vocabulary
 
-_CORPUS = flags.DEFINE_string("corpus", "pydoc", "The text: pydoc, santa or shakespeare.")
-_EPOCHS = flags.DEFINE_integer("epochs", 250, "Stretches of text to train on.", lower_bound=1)
-_STRETCH = flags.DEFINE_integer("stretch", 5000, "Characters of a stretch.", lower_bound=2)
-_SIZE = flags.DEFINE_integer("hidden_size", 256, "H.", lower_bound=1)
-_PICTURE = flags.DEFINE_string("picture", None, "Where to draw the loss curves, such as a.png.")
 PIECE = 64  # characters that the gradient goes back
 
 
@@ -314,31 +309,42 @@ def draw_curves(found: dict[str, Trained], path: str) -> None:
     figure.savefig(pathlib.Path(path), dpi=110)
 
 
+def define_flags() -> None:
+    """The flags, which nobody gets who imports this file."""
+    flags.DEFINE_string("corpus", "pydoc", "The text: pydoc, santa or shakespeare.")
+    flags.DEFINE_integer("epochs", 250, "Stretches of text to train on.", lower_bound=1)
+    flags.DEFINE_integer("stretch", 5000, "Characters of a stretch.", lower_bound=2)
+    flags.DEFINE_integer("hidden_size", 256, "H.", lower_bound=1)
+    flags.DEFINE_string("picture", None, "Where to draw the loss curves, such as a.png.")
+
+
 @one_line_errors()
 def main(argv: list[str]) -> None:
     """Shows what is named on the command line, or all."""
+    given = flags.FLAGS
     known = [*MISTAKES, "drawing", "vocabulary", "dropped_pieces"]
     wanted = argv[1:] or known
     for name in set(wanted) - set(known):
         raise UserError(f"no mistake is called {name!r}: {did_you_mean(name, known)}")
-    text = corpus.load(_CORPUS.value)
+    text = corpus.load(given.corpus)
     ids, vocabulary = text.ids.astype(np.int32), text.vocabulary
     V = len(vocabulary)
     print(f"{text.name}: {len(ids):,} characters, V = {V}, ln V = {np.log(V):.3f}")
-    sizes = {"H": _SIZE.value, "epochs": _EPOCHS.value, "stretch": _STRETCH.value}
+    sizes = {"H": given.hidden_size, "epochs": given.epochs, "stretch": given.stretch}
     found = show_training(ids, vocabulary, [n for n in wanted if n in MISTAKES], sizes)
     p = found["right"].params
     if "tanh_twice" in wanted:
-        show_reach(ids, V, _SIZE.value)
+        show_reach(ids, V, given.hidden_size)
     if "drawing" in wanted:
         show_drawing(p, vocabulary)
     if "vocabulary" in wanted:
         show_vocabulary(p, ids, vocabulary)
     if "dropped_pieces" in wanted:
-        show_last_piece(ids, V, _SIZE.value, _EPOCHS.value)
-    if _PICTURE.value:
-        draw_curves(found, _PICTURE.value)
+        show_last_piece(ids, V, given.hidden_size, given.epochs)
+    if given.picture:
+        draw_curves(found, given.picture)
 
 
 if __name__ == "__main__":
+    define_flags()
     app.run(main)

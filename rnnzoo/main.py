@@ -160,8 +160,8 @@ MODES: dict[str, Callable[[Arguments], None]] = {
     "cells": cells,
     "reproduce": reproduce,
     "watch": watch,
-    "report": report,
     "play": play,
+    "report": report,
     "completion": complete,
 }
 

@@ -72,7 +72,7 @@ MODES = {
         examples=("runs/santa-elman runs/santa-gru",),
     ),
     "report": Mode(
-        "makes a page with curves, samples, gates and memory of runs, side by side",
+        "makes a page of curves, samples, gates and memory of runs",
         words=RUNS,
         examples=("runs/a runs/b --out=report.html", "runs/a runs/b --figures=figures"),
     ),

@@ -72,6 +72,7 @@ def test_train_leaves_a_whole_run(trained):
     names = {path.name for path in run.iterdir()}
     assert names == {
         "config.json", "vocabulary.json", "provenance.json", "best", "checkpoints", "lock",
+        "inside.jsonl",
         "metrics.jsonl", "samples.txt", "curves.png",
     }  # fmt: skip
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

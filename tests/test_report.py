@@ -181,7 +181,7 @@ def test_what_was_seen_is_cut_back_with_the_rest(made, tmp_path):
         file.write('{"epoch": 99, "signals": []}\n')
     session.train(configs.load(str(tmp_path / "run" / "config.json")), tmp_path / "run")
     assert read_inside(tmp_path / "run") == before
-    (tmp_path / "run" / "inside.jsonl").write_text("{")
+    (tmp_path / "run" / "inside.jsonl").write_text("{\n")
     with pytest.raises(UserError, match=r"inside\.jsonl' is damaged"):
         gather([tmp_path / "run"])
 

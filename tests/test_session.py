@@ -225,13 +225,13 @@ def rare_nan(monkeypatch, number=3):
     """Makes the gradient of every so many characters NaN."""
     from rnnzoo import update
 
-    entropy = update.cross_entropy
+    entropy = update.mean_loss
 
     def poisoned(logits, targets, weights):
         loss = entropy(logits, targets, weights)
         return loss * jax.numpy.where(targets[0, 0] == number, jax.numpy.nan, 1.0)
 
-    monkeypatch.setattr(update, "cross_entropy", poisoned)
+    monkeypatch.setattr(update, "mean_loss", poisoned)
 
 
 def test_a_piece_that_is_not_finite_is_skipped_or_stops(work, monkeypatch, capsys):
