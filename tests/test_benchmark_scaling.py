@@ -8,6 +8,7 @@ SIZES = {"hidden_size": 4, "truncation": 3, "vocabulary_size": 5, "batch_size": 
 VARY = {"vary_T": "2,3", "vary_B": "2", "vary_H": "4", "vary_layers": "1,2", "vary_V": "5"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny_benchmarks")
 def test_scaling(run_benchmark, tmp_path):
     table, result = run_benchmark(scaling, cell="elman", **SIZES, **VARY)

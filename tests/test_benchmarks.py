@@ -162,6 +162,7 @@ def test_another_function_is_no_peer(monkeypatch):
         training_step.measure(4, 3, 5, [2], 1)
 
 
+@pytest.mark.slow
 def test_exercise(run_benchmark, checked_losses, tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("Hohoho, hohoho!\n", encoding="utf-8")

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import report
 from benchmarks.leaderboard import __main__ as leaderboard
-from benchmarks.leaderboard import board, budget, page, work
+from benchmarks.leaderboard import board, budget, document, page, work
 from rnnzoo import tasks
 from rnnzoo.errors import UserError
 from rnnzoo.tasks import learn
@@ -128,3 +128,7 @@ def test_budgets():
     for name, options in budget.TASKS:
         tasks.make(name, **options)
     assert board.default_path("small").parent == report.FOLDER / "results"
+
+
+def test_the_document_shows_the_results():
+    assert document.DOCUMENT.read_text("utf-8").endswith(document.text())

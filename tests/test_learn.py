@@ -65,23 +65,11 @@ def test_parity_is_learned_and_measured():
     assert np.mean(curve[-1]) < 0.1 < 0.5 < np.mean(curve[0])
     measured = [learn.measure(found.model, p, task, length=5) for p in params]
     assert all(m["accuracy"] > 0.98 for m in measured)
-    untrained = found.model.init(jax.random.key(0))
-    assert learn.measure(found.model, untrained, task, length=5)["accuracy"] < 0.8
-
-
-def test_one_compiled_training_serves_all_rates():
-    task = tasks.make("parity")
-    found = learn.learner(task, core(), updates=20, batch_size=2, seeds=1, lengths=(1, 3))
-    (slow,), _ = found.train(1e-4)
+    # One compiled training serves all learning rates; at this one, nothing is learned.
     compiled = advance._cache_size()
-    (fast,), _ = found.train(1e-2)
+    params, _ = found.train(learning_rate=1e-7)
     assert advance._cache_size() == compiled
-    initial = found.model.init(epoch_key(np.uint32(0), 0))
-    moved = [
-        sum(float(jnp.abs(a - b).sum()) for a, b in zip(*map(jax.tree.leaves, pair), strict=True))
-        for pair in ((slow, initial), (fast, initial))
-    ]
-    assert 0 < 10 * moved[0] < moved[1]
+    assert learn.measure(found.model, params[0], task, length=5)["accuracy"] < 0.8
 
 
 def test_sizes_match_the_parameters():

@@ -127,6 +127,7 @@ def test_the_last_seed_must_be_one(work):
         configs.complete({"seeds": 0})
 
 
+@pytest.mark.slow
 def test_the_benchmark_compares_with_runs_in_a_row(tiny_benchmarks, run_benchmark, checked_losses):
     sizes = {"hidden_size": 8, "truncation": 4, "vocabulary_size": 5, "rounds": 1}
     table, result = run_benchmark(benchmark, cells="elman", seeds="3", batch_size="2", **sizes)

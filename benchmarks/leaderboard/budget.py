@@ -10,21 +10,21 @@ from rnnzoo.errors import UserError, blaming, did_you_mean
 # Each with its options, as `rnnzoo.tasks.make` takes them. Of text, the corpora of config.corpus.
 TASKS = (
     ("parity", {}),
-    ("modular_arithmetic", {}),
     ("word_problem", {"group": "S3"}),
-    ("word_problem", {"group": "S5"}),
-    ("dyck", {}),
-    ("copy", {}),
-    ("selective_copy", {}),
-    ("adding", {}),
-    ("delayed_xor", {}),
+    ("modular_arithmetic", {}),
     ("mqar", {}),
+    ("selective_copy", {}),
+    ("delayed_xor", {}),
+    ("dyck", {}),
     ("sines", {}),
     ("capacity", {}),
+    ("word_problem", {"group": "S5"}),
+    ("copy", {}),
+    ("adding", {}),
 )
 
 BUDGETS = {
-    # an hour for a cell, on two cores; most of a board's cells need ten minutes
+    # some ten minutes for a cell, on two cores
     "small": {"parameters": 20_000, "updates": 1000, "learning_rates": (3e-3, 1e-2)},
     # a night
     "full": {"parameters": 100_000, "updates": 10_000, "learning_rates": (1e-3, 3e-3, 1e-2)},
