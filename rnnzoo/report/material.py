@@ -17,6 +17,7 @@ from rnnzoo.instruments.observe import observe
 from rnnzoo.instruments.probes import Probe, probe
 from rnnzoo.metrics import SAMPLES, Row, read_inside, read_metrics
 
+SHORTEST = 16  # characters of a text to look into a model with
 READ = 1500  # characters that the reader shows
 PROBED = 20_000  # characters that probes learn from and are scored on
 RESET = 2**15  # characters for the loss after a reset
@@ -133,6 +134,8 @@ def _material(name: str, run: runs.Run, rows: list[Row]) -> Material:
     try:
         part, ids = next(iter(runs.read_parts(run).items()))
         characters = _characters_per_epoch(run, ids, part)
+        if len(ids) < SHORTEST:
+            raise UserError(f"its {part} text has {len(ids)} characters, and {SHORTEST} are needed")
     except UserError as e:
         return parts(characters=None, look=None, problem=str(e))
     return parts(characters=characters, look=_look(run, part, np.asarray(ids)))
