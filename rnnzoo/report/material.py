@@ -95,7 +95,7 @@ class Material(NamedTuple):
 def gather(
     folders: Sequence[str | pathlib.Path], cell_modules: Sequence[str] = ()
 ) -> list[Material]:
-    """Reads runs and looks into their models; a minute and a half for four of the exercise's.
+    """Reads runs and looks into their models; a minute for four of the exercise's.
 
     Raises:
       UserError: a folder holds no run, or one without a row in its metrics, or is named twice.
