@@ -68,8 +68,9 @@ def sequence_model(
       make_core: makes the core; called inside `hk.transform`.
       outputs: K.
       symbols: V, how many different inputs there are; or `Features(D)`, for inputs that are reals,
-        [T, B, D], and go to the core as they are.
-      embedding_size: the size of a learned vector for each character; 0 for one-hot inputs.
+        [T, B, D].
+      embedding_size: the size of a learned vector for each character, or of a linear layer on reals;
+        0 for one-hot inputs, or the reals as they are.
       strategy: how the core is unrolled, see `rnnzoo.unroll`.
       dtype: what the model computes in, and keeps its state in, such as bfloat16; the parameters stay
         as they are, as do their gradients and the logits. None for the parameters' own.
@@ -81,7 +82,8 @@ def sequence_model(
         readout = hk.Linear(outputs, name="readout")
 
         if isinstance(symbols, Features):
-            embed = lambda x: x if dtype is None else x.astype(dtype)  # noqa: E731
+            linear = hk.Linear(embedding_size, name="embedding") if embedding_size else None
+            embed = functools.partial(_features, linear, dtype)
         elif embedding_size:
             embed = hk.Embed(symbols, embedding_size, name="embedding")
         else:
@@ -129,6 +131,14 @@ def sequence_model(
         lambda params, batch_size, key=None: initial_state(params, key, batch_size),
         needs_key,
     )
+
+
+def _features(
+    linear: hk.Linear | None, dtype: jax.typing.DTypeLike | None, x: jax.Array
+) -> jax.Array:
+    """What a core reads of real inputs."""
+    x = x if dtype is None else x.astype(dtype)
+    return linear(x) if linear else x
 
 
 def _one_input(symbols: int | Features) -> np.ndarray:

@@ -103,6 +103,17 @@ def test_models_of_reals():
         expected.append(state @ V["w"] + V["b"])
     np.testing.assert_allclose(outputs, jnp.stack(expected), rtol=1e-10)
     np.testing.assert_allclose(h, state, rtol=1e-10)
+    wider = sequence_model(core("elman", 4), 3, Features(2), embedding_size=5)
+    embedding = {"w": jnp.ones((2, 5)), "b": jnp.zeros(5)}
+    more = {**wider.init(jax.random.key(0)), "embedding": embedding}
+    found, _ = wider.apply(more, None, xs, wider.initial_state(more, 2))
+    summed = {
+        **params,
+        "elman/U": more["elman/U"] | {"w": more["elman/U"]["w"].sum(0)[None].repeat(2, 0)},
+    }
+    summed |= {"elman/W": more["elman/W"], "readout": more["readout"]}
+    same, _ = model.apply(summed, None, xs, model.initial_state(summed, 2))
+    np.testing.assert_allclose(found, same, rtol=1e-10)
     half = sequence_model(core("elman", 4), 3, Features(2), dtype=jnp.bfloat16)
     rough, _ = half.apply(params, None, xs, half.initial_state(params, 2))
     np.testing.assert_allclose(rough, outputs, atol=0.1)

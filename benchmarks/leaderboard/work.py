@@ -43,8 +43,8 @@ class Work(NamedTuple):
     score: Callable[[dict[str, float], int], float]
 
 
-def of_task(name: str, options: dict[str, Any]) -> Work:
-    """The work of a registered task.
+def of_task(name: str, options: dict[str, Any], embedding_size: int = 0) -> Work:
+    """The work of a registered task, whose cells read inputs of so many numbers.
 
     Raises:
       UserError: no such task or option.
@@ -55,7 +55,7 @@ def of_task(name: str, options: dict[str, Any]) -> Work:
     shown = ",".join(f"{key}={value}" for key, value in options.items())
 
     def make_model(cell: str, hidden_size: int) -> LanguageModel:
-        return learn.task_model(task, lambda: registry.make(cell, hidden_size))
+        return learn.task_model(task, lambda: registry.make(cell, hidden_size), embedding_size)
 
     def score(result: dict[str, float], length: int) -> float:
         if "accuracy" in result:
@@ -73,12 +73,13 @@ def of_task(name: str, options: dict[str, Any]) -> Work:
     )
 
 
-def of_text(source: str, truncation: int) -> Work:
+def of_text(source: str, truncation: int, embedding_size: int = 0) -> Work:
     """Character modelling on a text: nine tenths to train on, the last for validation.
 
     Args:
       source: a name of `corpus.names()`, or a file.
       truncation: characters of a piece.
+      embedding_size: of what cells read; 0 for one-hot characters.
 
     Raises:
       UserError: it cannot be read.
@@ -99,7 +100,7 @@ def of_text(source: str, truncation: int) -> Work:
 
     return Work(
         f"text:{found.name}",
-        lambda cell, H: language_model(lambda: registry.make(cell, H), size),
+        lambda cell, H: language_model(lambda: registry.make(cell, H), size, embedding_size),
         make_source,
         lambda model, params: bits(model, params, validation[VALIDATED:]),
         lambda model, params: {0: {"bpc": bits(model, params, validation[:VALIDATED])}},
@@ -109,8 +110,9 @@ def of_text(source: str, truncation: int) -> Work:
 
 def works(config: ConfigDict, wanted: Sequence[tuple[str, dict]]) -> list[Work]:
     """All of a board's work: the tasks that are wanted, and the corpora of the config."""
-    texts = [of_text(source, config.truncation) for source in config.corpora]
-    return [of_task(name, options) for name, options in wanted] + texts
+    E = config.embedding_size
+    texts = [of_text(source, config.truncation, E) for source in config.corpora]
+    return [of_task(name, options, E) for name, options in wanted] + texts
 
 
 def measure(cell: str, work: Work, config: ConfigDict) -> dict[str, Any]:

@@ -85,11 +85,19 @@ def source(
     return Source(nothing, lambda key: rows, updates, batch_size, reading)
 
 
-def task_model(task: Task, make_core: Callable[[], hk.RNNCore]) -> LanguageModel:
-    """The model that reads a task's inputs, one-hot or real, and gives its outputs at every step."""
+def task_model(
+    task: Task, make_core: Callable[[], hk.RNNCore], embedding_size: int = 0
+) -> LanguageModel:
+    """The model that reads a task's inputs and gives its outputs at every step.
+
+    Args:
+      task: the task.
+      make_core: makes the core; called inside `hk.transform`.
+      embedding_size: of what the core reads; 0 for one-hot symbols, or the reals as they are.
+    """
     inputs = task.inputs
     symbols = Features(inputs.size) if isinstance(inputs, Reals) else inputs.size
-    return sequence_model(make_core, task.outputs.size, symbols)
+    return sequence_model(make_core, task.outputs.size, symbols, embedding_size)
 
 
 def rated_adam(updates: int) -> optax.GradientTransformation:
