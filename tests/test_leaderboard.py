@@ -18,6 +18,7 @@ from benchmarks.leaderboard import budget
 def get_config():
     config = budget.get_config("small")
     config.updates, config.seeds, config.batch_size, config.parameters = 20, 2, 2, 2000
+    config.embedding_size = 0
     return config
 """
 

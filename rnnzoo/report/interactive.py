@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from rnnzoo.report.figure import Figure, Heat, Line
-from rnnzoo.report.static import color, color_number
+from rnnzoo.report.static import FEW, color, color_number
 
 DASHES = {"solid": "solid", "dash": "dash", "dot": "dot", "faint": "solid"}
 ROWS = 8  # of the table that says in numbers what a figure shows
@@ -50,7 +50,8 @@ def _traces(figure: Figure, line: Line, k: int) -> list[dict[str, Any]]:
         "marker": {"color": shade},
     }  # fmt: skip
     if line.style == "points":
-        trace |= {"mode": "markers", "marker": {"color": shade, "size": 4, "opacity": 0.6}}
+        cloud = {"size": 4, "opacity": 0.6} if len(line.x) > FEW else {"size": 11}
+        trace |= {"mode": "markers", "marker": {"color": shade} | cloud}
     if line.style == "faint":
         trace |= {"opacity": 0.3, "showlegend": False, "hoverinfo": "skip"}
         trace["line"]["width"] = 1

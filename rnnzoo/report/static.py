@@ -22,6 +22,7 @@ PALETTE = (
 STYLES = {"solid": "-", "dash": "--", "dot": ":", "faint": "-"}
 LINE = 80  # characters of the reader's lines
 SHOWN = 12  # lines
+FEW = 9  # points, which are drawn large; more are a cloud
 MOST_BITS = 8  # of a character, at the end of the colours
 
 
@@ -96,7 +97,8 @@ def _add_heat(canvas: Canvas, axes: Axes, figure: Heat) -> None:
 
 def _add(axes: Axes, line: Line, color: str) -> None:
     if line.style == "points":
-        axes.plot(line.x, line.y, ".", color=color, markersize=2.5, alpha=0.6, label=line.name)
+        cloud = {"markersize": 2.5, "alpha": 0.6} if len(line.x) > FEW else {"markersize": 11}
+        axes.plot(line.x, line.y, ".", color=color, label=line.name, **cloud)
         return
     faint = line.style == "faint"
     axes.plot(
