@@ -14,7 +14,6 @@ from rich.console import Console
 from rnnzoo import command_line, completion, distributed, log, registry, runs, sampler, session
 from rnnzoo import config as configs
 from rnnzoo import play as page
-from rnnzoo import report as reports
 from rnnzoo import reproduce as reproduction
 from rnnzoo import watch as watching
 from rnnzoo.cache import keep_compiled_functions
@@ -118,6 +117,8 @@ def watch(arguments: Arguments) -> None:
 
 def report(arguments: Arguments) -> None:
     """Writes a page about runs, figures, or both."""
+    from rnnzoo import report as reports  # half a second, which no other mode should wait for
+
     paths = reports.write(arguments.runs, arguments.out, arguments.figures, arguments.cell_modules)
     pages = [path for path in paths if path.suffix == ".html"]
     for path in pages:

@@ -34,8 +34,8 @@ class LanguageModel(NamedTuple):
     needs_key: Callable[[Params], bool] = lambda params: True
 
 
-class Features(NamedTuple):
-    """Inputs of `size` real numbers at each time step."""
+class Reals(NamedTuple):
+    """Vectors of `size` real numbers."""
 
     size: int
 
@@ -55,7 +55,7 @@ def language_model(
 def sequence_model(
     make_core: Callable[[], hk.RNNCore],
     outputs: int,
-    symbols: int | Features,
+    symbols: int | Reals,
     embedding_size: int = 0,
     strategy: str = "auto",
     dtype: jax.typing.DTypeLike | None = None,
@@ -67,7 +67,7 @@ def sequence_model(
     Args:
       make_core: makes the core; called inside `hk.transform`.
       outputs: K.
-      symbols: V, how many different inputs there are; or `Features(D)`, for inputs that are reals,
+      symbols: V, how many different inputs there are; or `Reals(D)`, for inputs that are reals,
         [T, B, D].
       embedding_size: the size of a learned vector for each character, or of a linear layer on reals;
         0 for one-hot inputs, or the reals as they are.
@@ -81,7 +81,7 @@ def sequence_model(
         core = make_core()
         readout = hk.Linear(outputs, name="readout")
 
-        if isinstance(symbols, Features):
+        if isinstance(symbols, Reals):
             linear = hk.Linear(embedding_size, name="embedding") if embedding_size else None
             embed = functools.partial(_features, linear, dtype)
         elif embedding_size:
@@ -141,9 +141,9 @@ def _features(
     return linear(x) if linear else x
 
 
-def _one_input(symbols: int | Features) -> np.ndarray:
+def _one_input(symbols: int | Reals) -> np.ndarray:
     """Any input of one row and one time step."""
-    if isinstance(symbols, Features):
+    if isinstance(symbols, Reals):
         return jnp.zeros((1, 1, symbols.size))
     return np.zeros((1, 1), int)
 
@@ -160,6 +160,11 @@ def _computing_in(dtype, apply: Callable, initial_state: Callable) -> tuple[Call
         return logits.astype(jnp.result_type(float)), state
 
     return cast_apply, lambda *arguments: cast(initial_state(*arguments))
+
+
+def count_parameters(params: Params) -> int:
+    """How many numbers the parameters are; they may be shapes only."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
 def check_start(params: Params, state: State) -> None:

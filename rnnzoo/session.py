@@ -19,7 +19,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import filelock
-import jax
 import numpy as np
 from rich.console import Console
 
@@ -31,6 +30,7 @@ from rnnzoo.evaluate import evaluate
 from rnnzoo.instruments.observe import observe, warnings
 from rnnzoo.job import Job, prepare
 from rnnzoo.log import Log, Silence, versions
+from rnnzoo.model import count_parameters
 from rnnzoo.runs import BEST, CHECKPOINTS, CONFIG, PROVENANCE, VOCABULARY
 from rnnzoo.signals import Stopped, hear_signals
 from rnnzoo.tensorboard import Events
@@ -216,7 +216,7 @@ class _Session:
     def _description(self, begin: Beginning) -> str:
         """The model's size, on what it trains, and how long that took to compile."""
         config, mesh = self.job.config, self.job.trainer.mesh
-        size = sum(leaf.size for leaf in jax.tree.leaves(begin.progress.state.params))
+        size = count_parameters(begin.progress.state.params)
         each = f" for each of {config.seeds} seeds" if config.seeds > 1 else ""
         shares = f" for {mesh.size} devices" if mesh.size > 1 else ""
         shares += f" of {n} processes" if (n := distributed.processes()) > 1 else ""

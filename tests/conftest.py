@@ -116,3 +116,19 @@ def checked_losses(monkeypatch):
 
     monkeypatch.setattr(workloads, "check_same", record)
     return losses
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, without a window, and without a word to its maker; skipped where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, names)), None)
+    if chromium is None:
+        pytest.skip("there is no Chromium to show the page")
+    quiet = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+    quiet += "--disable-background-networking --disable-component-update"
+    with sync_api.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=chromium, args=quiet.split())
+        yield browser
+        browser.close()

@@ -11,7 +11,7 @@ import rnnzoo
 from rnnzoo import tasks
 from rnnzoo.errors import UserError
 from rnnzoo.loss import cross_entropy, mean_loss, squared_error
-from rnnzoo.model import Features, sequence_model
+from rnnzoo.model import Reals, sequence_model
 from rnnzoo.tasks import learn
 from rnnzoo.update import advance, epoch_key
 
@@ -92,7 +92,7 @@ def _model(task, hidden_size):
 
 def test_models_of_reals():
     """Inputs go to the core as they are."""
-    model = sequence_model(core("elman", 4), 3, Features(2))
+    model = sequence_model(core("elman", 4), 3, Reals(2))
     params = model.init(jax.random.key(0))
     xs = jax.random.normal(jax.random.key(1), (5, 2, 2))
     outputs, h = model.apply(params, None, xs, model.initial_state(params, 2))
@@ -103,7 +103,7 @@ def test_models_of_reals():
         expected.append(state @ V["w"] + V["b"])
     np.testing.assert_allclose(outputs, jnp.stack(expected), rtol=1e-10)
     np.testing.assert_allclose(h, state, rtol=1e-10)
-    wider = sequence_model(core("elman", 4), 3, Features(2), embedding_size=5)
+    wider = sequence_model(core("elman", 4), 3, Reals(2), embedding_size=5)
     embedding = {"w": jnp.ones((2, 5)), "b": jnp.zeros(5)}
     more = {**wider.init(jax.random.key(0)), "embedding": embedding}
     found, _ = wider.apply(more, None, xs, wider.initial_state(more, 2))
@@ -114,7 +114,7 @@ def test_models_of_reals():
     summed |= {"elman/W": more["elman/W"], "readout": more["readout"]}
     same, _ = model.apply(summed, None, xs, model.initial_state(summed, 2))
     np.testing.assert_allclose(found, same, rtol=1e-10)
-    half = sequence_model(core("elman", 4), 3, Features(2), dtype=jnp.bfloat16)
+    half = sequence_model(core("elman", 4), 3, Reals(2), dtype=jnp.bfloat16)
     rough, _ = half.apply(params, None, xs, half.initial_state(params, 2))
     np.testing.assert_allclose(rough, outputs, atol=0.1)
 

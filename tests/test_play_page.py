@@ -14,10 +14,7 @@ from rnnzoo import main
 
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to show the page")
+expect.set_options(timeout=20_000)
 
 TEXT = "the cat sat on the mat. " * 40
 CONFIG = """
@@ -49,17 +46,6 @@ def address(tmp_path_factory):
             server.send_signal(signal.SIGINT)
             _, errors = server.communicate(timeout=30)
         assert (server.returncode, errors) == (130, "rnnzoo: stopped\n")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as p:
-        arguments = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
-        arguments += ["--disable-background-networking", "--disable-component-update"]
-        expect.set_options(timeout=20_000)
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -188,31 +188,17 @@ def test_what_was_seen_is_cut_back_with_the_rest(made, tmp_path):
 
 # ---- in a browser ---------------------------------------------------------------------------------
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-QUIET = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
-
 
 @pytest.fixture(scope="module")
-def opened(written):
+def opened(browser, written):
     """The page in Chromium, with all that it printed and asked for."""
-    if not CHROMIUM:
-        pytest.skip("no Chromium")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        tab = browser.new_context(viewport={"width": 1200, "height": 900}).new_page()
-        heard = []
-        tab.on("console", lambda message: heard.append(message.text))
-        tab.on("pageerror", lambda error: heard.append(str(error)))
-        tab.on("request", lambda request: heard.append(request.url))
-        tab.goto(written[0].as_uri())
-        yield tab, heard
-        browser.close()
+    tab = browser.new_context(viewport={"width": 1200, "height": 900}).new_page()
+    heard = []
+    tab.on("console", lambda message: heard.append(message.text))
+    tab.on("pageerror", lambda error: heard.append(str(error)))
+    tab.on("request", lambda request: heard.append(request.url))
+    tab.goto(written[0].as_uri())
+    return tab, heard
 
 
 def until(tab, condition):

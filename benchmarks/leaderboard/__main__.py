@@ -1,11 +1,12 @@
 """Which cell is good at what: cells × tasks × seeds at matched parameters.
 
 python -m benchmarks.leaderboard --cells=elman,gru,lstm
-python -m benchmarks.leaderboard --cells=my_cell --cell_module=my_cells      # its place, in an hour
+python -m benchmarks.leaderboard --cells=my_cell --cell_module=my_cells      # its place
 
 What was run before is kept, and not run again: stop it and start it as you like.
 """
 
+import pathlib
 import sys
 import time
 
@@ -59,8 +60,7 @@ def main() -> None:
     if TASKS.value != ["all"] and "text" not in TASKS.value:
         config.corpora = ()
     cells = settings.cells(settings.CELLS.value, CELLS)
-    path = settings.OUT.value or board.default_path(config.budget)
-    path = type(board.default_path(""))(path)
+    path = pathlib.Path(settings.OUT.value or board.default_path(config.budget))
     asked = {k: v for k, v in config.to_dict().items() if k != "corpora"}
     asked["learning_rates"] = list(asked["learning_rates"])
     rows = board.read(path, asked)

@@ -175,8 +175,8 @@ def write(
         text = html.render(
             "page.html", found, {}, package="benchmarks.leaderboard", brand="rnnzoo leaderboard",
             title=f"budget {settings['budget']}", settings=settings, places=places,
-            tasks=list(dict.fromkeys(row["task"] for row in rows)), file_name=_file,
-            palette=[static.color(i) for i in range(len(places))], score=_score, number=_number,
+            tasks=list(dict.fromkeys(row["task"] for row in rows)),
+            palette=[static.palette(i) for i in range(len(places))], score=_score, number=_number,
             sizes=_sizes(rows),
         )  # fmt: skip
         written.append(pathlib.Path(page))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.extend.core import Jaxpr
 
 from rnnzoo.instruments.gates import Gate, find_gates
 from rnnzoo.loss import negative_log_likelihood
@@ -71,8 +72,7 @@ def look_inside(
     if state is None:
         state = model.initial_state(params, 1)
     nats, entropies, values, state = _read(model, params, jnp.asarray(ids, int), state)
-    found = _signals(model, params, state)
-    kept = {s: np.asarray(v) for s, v in zip(found, values, strict=True)}
+    kept = {s: np.asarray(v) for s, v in zip(_signals(model), values, strict=True)}
     return Inside(np.asarray(nats), np.asarray(entropies), kept, state)
 
 
@@ -139,22 +139,35 @@ def _thin(values: jax.Array) -> jax.Array:
     return values[:: -(-values.size // MOST_UNITS)]
 
 
-def _signals(model: LanguageModel, params: Params, state: State) -> list[Signal]:
+@functools.lru_cache(maxsize=16)  # a training looks again and again
+def _signals(model: LanguageModel) -> tuple[Signal, ...]:
     """What the columns of `_read` are."""
-    closed = _trace(model, params, state)
-    layers = _layers(closed.jaxpr.eqns)
-    found = []
+    found: list[Signal] = []
+
+    def describe(params):
+        state = model.initial_state(params, 1)
+        closed = _trace(model, params, state)
+        layers = _layers(closed.jaxpr.eqns)
+        found.extend(_states(state, len(layers) > 1))
+        found.extend(_gates(closed.jaxpr, layers))
+
+    jax.eval_shape(describe, jax.eval_shape(model.init, jax.random.key(0)))
+    return tuple(_told_apart(found))
+
+
+def _states(state: State, is_stack: bool):
     for path, leaf in jax.tree.leaves_with_path(state):
         if _is_shown(leaf):
-            layer = path[0].idx + 1 if len(layers) > 1 else 1
-            name = _state_name(path[1:] if len(layers) > 1 else path)
-            found.append(Signal(layer, "state", name, _thinned(leaf.size)))
-    for eqn, gate in find_gates(closed.jaxpr, 1):
+            layer, path = (path[0].idx + 1, path[1:]) if is_stack else (1, path)
+            yield Signal(layer, "state", _state_name(path), _thinned(leaf.size))
+
+
+def _gates(jaxpr: Jaxpr, layers: list[str]):
+    for eqn, gate in find_gates(jaxpr, 1):
         result: Any = eqn.outvars[0].aval
-        units = result.size // len(gate.names)
+        units = _thinned(result.size // len(gate.names))
         layer = layers.index(_layer_of(gate.module)) + 1 if len(layers) > 1 else 1
-        found += [Signal(layer, "gate", name, _thinned(units)) for name in gate.names]
-    return _told_apart(found)
+        yield from (Signal(layer, "gate", name, units) for name in gate.names)
 
 
 def _thinned(units: int) -> int:

@@ -89,8 +89,8 @@ def _step(model, params):
     key = jax.random.key(0) if model.needs_key(params) else None
 
     def step(state, ids):
-        logits, state = model.apply(params, key, ids[None], state)
-        return state, logits[0]
+        _, state = model.apply(params, key, ids[None], state)
+        return state, None
 
     return step
 
@@ -217,15 +217,12 @@ def loss_after_reset(
 
 @functools.partial(jax.jit, static_argnames=("model", "rows", "length"))
 def _losses(model, params, ids, rows, length):
-    step = _step(model, params)
+    key = jax.random.key(0) if model.needs_key(params) else None
 
     def read(inputs, targets):  # [T, B]
-        def one(state, now):
-            state, logits = step(state, now[0])
-            return state, negative_log_likelihood(logits, now[1])
-
         begin = model.initial_state(params, inputs.shape[1])
-        return lax.scan(one, begin, (inputs, targets))[1]
+        logits, _ = model.apply(params, key, inputs, begin)
+        return negative_log_likelihood(logits, targets)
 
     cold = read(*(a.reshape(rows, length).T for a in (ids[:-1], ids[1:])))
     warm = read(ids[:-1, None], ids[1:, None])

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from rnnzoo.instruments.gates import SATURATED, saturation
-from rnnzoo.instruments.inside import look_inside
+from rnnzoo.instruments.inside import Inside, Signal, look_inside
 from rnnzoo.model import LanguageModel, Params
 
 CHARACTERS = 256
@@ -14,14 +14,20 @@ MANY_DEAD = 0.2  # the share of dead units above which there is a warning
 
 
 def observe(model: LanguageModel, params: Params, ids: np.ndarray) -> list[dict[str, Any]]:
-    """Reads a text's first `CHARACTERS` from the initial state.
+    """Reads a text's first `CHARACTERS` from the initial state; what `summary` says of them."""
+    return summary(look_inside(model, params, ids[: CHARACTERS + 1]))
+
+
+def summary(inside: Inside) -> list[dict[str, Any]]:
+    """What is to be said of the first `CHARACTERS` that a model read.
 
     Returns:
-      For each signal of `look_inside`: layer, kind, name, units; of a state `dead`, the share of its
-      units that hardly move; of a gate what `gates.saturation` says.
+      For each signal: layer, kind, name, units; of a state `dead`, the share of its units that hardly
+      move; of a gate what `gates.saturation` says.
     """
     rows = []
-    for signal, values in look_inside(model, params, ids[: CHARACTERS + 1]).signals.items():
+    for signal, values in inside.signals.items():
+        values = values[:CHARACTERS]
         row = dict(signal._asdict())
         if signal.kind == "gate":
             row |= saturation(values)
@@ -35,7 +41,7 @@ def warnings(rows: list[dict[str, Any]]) -> list[str]:
     """Lines about what `observe` found that a person should know."""
     lines = []
     for row in rows:
-        where = f"layer {row['layer']}, {row['kind']} {row['name']}"
+        where = Signal(*(row[field] for field in Signal._fields))
         if row["kind"] == "state" and row["dead"] > MANY_DEAD:
             lines.append(f"{where}: {row['dead']:.0%} of the units are dead, they hardly move")
         for key, what in (("below", "closed"), ("above", "open")):

@@ -4,10 +4,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import jax
 import numpy as np
 
-from rnnzoo.model import LanguageModel
+from rnnzoo.model import LanguageModel, count_parameters
 from rnnzoo.play.display import OUTPUT, Array, displaying, shown
 from rnnzoo.runs import Run, sample_options
 from rnnzoo.sampler import Steps, watch_sample
@@ -39,7 +38,7 @@ class Player:
             "cell": cell.name,
             "layers": self.layers,
             "hidden_size": cell.hidden_size,
-            "parameters": sum(math.prod(p.shape) for p in jax.tree.leaves(self.run.params)),
+            "parameters": count_parameters(self.run.params),
             "characters": len(self.run.vocabulary),
             "unit": self.run.vocabulary.unit,
             "arrays": [array._asdict() for array in self.arrays.values()],

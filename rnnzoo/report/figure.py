@@ -12,12 +12,13 @@ class Line:
 
     Attributes:
       name: for the legend.
-      run: the number of its run, which decides its colour; None for a reference.
+      run: the number of its run; None for a reference.
       x: left to right.
       y: as many.
       low: the lower edge of a band around it, if any.
       high: the upper edge.
       style: 'solid', 'dash', 'dot', 'faint' (raw values behind a smooth line) or 'points'.
+      color: the number of its colour; None for its run's.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Line:
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
     style: str = "solid"
+    color: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,3 +89,8 @@ class Heat:
     written: bool = False
     group: str = "heats"
     choice: tuple[str, ...] = ()
+
+
+def file_name(name: str) -> str:
+    """A name as a part of a file's."""
+    return "".join(c if c.isalnum() or c in "-+." else "_" for c in name)

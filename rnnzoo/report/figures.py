@@ -8,7 +8,7 @@ import numpy as np
 from rnnzoo.instruments import memory
 from rnnzoo.instruments.gates import BINS, CLOSED, OPEN
 from rnnzoo.loss import NATS_PER_BIT
-from rnnzoo.report.figure import Figure, Heat, Line
+from rnnzoo.report.figure import Figure, Heat, Line, file_name
 from rnnzoo.report.material import Material, finite
 
 MOST_POINTS = 600  # of a line; of more, means of neighbours are drawn
@@ -88,18 +88,20 @@ def gates(materials: Sequence[Material]) -> Iterator[Figure | Heat]:
         if not series:
             continue
         lines, said = [], []
-        for (layer, name), rows in series.items():
+        for number, ((layer, name), rows) in enumerate(series.items()):
             label, epochs, last = f"layer {layer}, {name}", list(rows), list(rows.values())[-1]
             shares = {key: [100 * r[key] for r in rows.values()] for key in ("below", "above")}
-            lines.append(Line(f"{label} closed", i, epochs, shares["below"], style="solid"))
-            lines.append(Line(f"{label} open", i, epochs, shares["above"], style="dash"))
+            lines += [
+                Line(f"{label} {what}", i, epochs, shares[key], style=style, color=number)
+                for what, key, style in (("closed", "below", "solid"), ("open", "above", "dash"))
+            ]
             said.append(f"{label} {last['below']:.0%} closed and {last['above']:.0%} open")
         caption = (
             f"Share of each gate's values below {CLOSED} (closed, solid) and above {OPEN} (open, "
             f"dashed). At the end: {'; '.join(said)}."
         )
         yield Figure(
-            f"gates-{_file(m.name)}", f"Saturated gates: {m.name}", caption, "epoch", "per cent",
+            f"gates-{file_name(m.name)}", f"Saturated gates: {m.name}", caption, "epoch", "per cent",
             lines, group="gates", choice=(m.name,),
         )  # fmt: skip
         for (layer, name), rows in series.items():
@@ -111,14 +113,11 @@ def gates(materials: Sequence[Material]) -> Iterator[Figure | Heat]:
                 f"{means[-1]:.2f} at the end."
             )
             yield Heat(
-                f"gate-{_file(m.name)}-{layer}-{_file(name)}", f"{m.name}: layer {layer}, gate {name}",
+                f"gate-{file_name(m.name)}-{layer}-{file_name(name)}",
+                f"{m.name}: layer {layer}, gate {name}",
                 caption, "epoch", "value of the gate", list(rows), (np.arange(BINS) + 0.5) / BINS,
                 shares,
             )  # fmt: skip
-
-
-def _file(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-+." else "_" for c in name)
 
 
 def gradients(materials: Sequence[Material]) -> Figure:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from rnnzoo.report.figure import Figure, Heat, Line
-from rnnzoo.report.static import FEW, color, color_number
+from rnnzoo.report.static import FEW, color
 
 DASHES = {"solid": "solid", "dash": "dash", "dot": "dot", "faint": "solid"}
 ROWS = 8  # of the table that says in numbers what a figure shows
@@ -36,12 +36,11 @@ def spec(figure: Figure | Heat) -> dict[str, Any]:
         layout["yaxis"] |= {"type": "log", "exponentformat": "power"}
     if figure.square:
         layout["yaxis"] |= {"scaleanchor": "x"}
-    traces = [t for k, line in enumerate(figure.lines) for t in _traces(figure, line, k)]
-    return {"data": traces, "layout": layout}
+    return {"data": [t for line in figure.lines for t in _traces(line)], "layout": layout}
 
 
-def _traces(figure: Figure, line: Line, k: int) -> list[dict[str, Any]]:
-    shade = color(color_number(figure, line, k))
+def _traces(line: Line) -> list[dict[str, Any]]:
+    shade = color(line)
     meta = {"run": line.run, "raw": line.style == "faint"}
     trace = {
         "type": "scatter", "name": line.name, "x": numbers(line.x), "y": numbers(line.y), "meta": meta,

@@ -7,15 +7,15 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from rnnzoo import runs
 from rnnzoo.errors import UserError
 from rnnzoo.instruments import Inside, look_inside, memory
-from rnnzoo.instruments.observe import observe
+from rnnzoo.instruments.observe import summary
 from rnnzoo.instruments.probes import Probe, probe
 from rnnzoo.metrics import SAMPLES, Row, read_inside, read_metrics
+from rnnzoo.model import count_parameters
 
 SHORTEST = 16  # characters of a text to look into a model with
 READ = 1500  # characters that the reader shows
@@ -73,7 +73,7 @@ class Material(NamedTuple):
     @property
     def parameters(self) -> int:
         """How many the model has."""
-        return sum(leaf.size for leaf in jax.tree.leaves(self.run.params))
+        return count_parameters(self.run.params)
 
     @property
     def seconds(self) -> list[float]:
@@ -159,7 +159,7 @@ def _look(run: runs.Run, part: str, ids: np.ndarray) -> Look:
         part,
         text[: READ + 1],
         _beginning(inside, READ),
-        observe(model, params, ids),
+        summary(inside),
         probe(inside.signals, "".join(text[:-1])),
         norms,
         memory.jacobian_eigenvalues(model, params, ids[:200]),
@@ -191,6 +191,6 @@ def read_samples(path: pathlib.Path) -> dict[int, list[str]]:
     return found
 
 
-def finite(value: float, unit: str = "") -> str:
-    """A number of characters for a person; 'more' than could be seen for infinity."""
-    return "more than was read" if math.isinf(value) else f"{value:,.0f}{unit}"
+def finite(characters: float) -> str:
+    """How many characters, for a person; infinity is more than the instruments read."""
+    return "more than was read" if math.isinf(characters) else f"{characters:,.0f}"

@@ -14,7 +14,7 @@ from rnnzoo.loss import NATS_PER_BIT
 from rnnzoo.report import html, interactive
 from rnnzoo.report.figure import Figure, Heat
 from rnnzoo.report.material import Material, finite
-from rnnzoo.report.static import PALETTE
+from rnnzoo.report.static import palette
 
 MOST_SHOWN_UNITS = 256  # of a signal in the reader, to keep the page small
 PROBES_SHOWN = 3  # signals for each property
@@ -32,7 +32,7 @@ def render(materials: Sequence[Material], figures: Sequence[Figure | Heat]) -> s
         data,
         brand="rnnzoo report",
         title=", ".join(m.name for m in materials),
-        palette=[PALETTE[i % len(PALETTE)] for i in range(len(materials))],
+        palette=[palette(i) for i in range(len(materials))],
         runs=[_row(m) for m in materials],
         differences=differences(materials),
         probes=[(m.name, i, _probes(m)) for i, m in enumerate(materials) if m.look],

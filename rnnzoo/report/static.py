@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Rectangle
 
-from rnnzoo.report.figure import Figure, Heat, Line
+from rnnzoo.report.figure import Figure, Heat, Line, file_name
 from rnnzoo.report.material import Material
 
 # Okabe & Ito's colours, which the colour-blind tell apart, then some of Tol's.
@@ -26,9 +26,15 @@ FEW = 9  # points, which are drawn large; more are a cloud
 MOST_BITS = 8  # of a character, at the end of the colours
 
 
-def color(run: int | None) -> str:
-    """A run's colour; a reference is grey."""
-    return "#808080" if run is None else PALETTE[run % len(PALETTE)]
+def color(line: Line) -> str:
+    """A line's colour; a reference is grey."""
+    number = line.run if line.color is None else line.color
+    return "#808080" if number is None else palette(number)
+
+
+def palette(number: int) -> str:
+    """The colour of that number; there are as many as `PALETTE` has, over and over."""
+    return PALETTE[number % len(PALETTE)]
 
 
 def save(
@@ -41,7 +47,7 @@ def save(
     """
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {figure.key: draw(figure) for figure in figures}
-    drawn |= {f"text-{m.name.replace('/', '_')}": draw_text(m) for m in materials if m.look}
+    drawn |= {f"text-{file_name(m.name)}": draw_text(m) for m in materials if m.look}
     paths: list[pathlib.Path] = []
     with matplotlib.rc_context({"svg.hashsalt": "rnnzoo"}):  # the same figure, the same file
         for key, canvas in drawn.items():
@@ -66,8 +72,8 @@ def draw(figure: Figure | Heat) -> Canvas:
     if isinstance(figure, Heat):
         _add_heat(canvas, axes, figure)
         return canvas
-    for k, line in enumerate(figure.lines):
-        _add(axes, line, color(color_number(figure, line, k)))
+    for line in figure.lines:
+        _add(axes, line)
     if figure.log_x:
         axes.set_xscale("log")
     if figure.log_y:
@@ -95,25 +101,20 @@ def _add_heat(canvas: Canvas, axes: Axes, figure: Heat) -> None:
             axes.text(x[j], y[i], f"{value:.2f}", ha="center", va="center", color=shade, fontsize=7)
 
 
-def _add(axes: Axes, line: Line, color: str) -> None:
+def _add(axes: Axes, line: Line) -> None:
+    shade = color(line)
     if line.style == "points":
         cloud = {"markersize": 2.5, "alpha": 0.6} if len(line.x) > FEW else {"markersize": 11}
-        axes.plot(line.x, line.y, ".", color=color, label=line.name, **cloud)
+        axes.plot(line.x, line.y, ".", color=shade, label=line.name, **cloud)
         return
     faint = line.style == "faint"
     axes.plot(
-        line.x, line.y, STYLES[line.style], color=color, label=None if faint else line.name,
+        line.x, line.y, STYLES[line.style], color=shade, label=None if faint else line.name,
         alpha=0.3 if faint else 1, linewidth=0.8 if faint else 1.6,
         marker="." if len(line.x) == 1 else None,
     )  # fmt: skip
     if line.low is not None:
-        axes.fill_between(line.x, line.low, line.high, color=color, alpha=0.15, linewidth=0)
-
-
-def color_number(figure: Figure, line: Line, k: int) -> int | None:
-    """A run's number; where all lines are one run's, that of the pair that a line belongs to."""
-    runs = {other.run for other in figure.lines}
-    return k // 2 if figure.group == "gates" and len(runs) == 1 else line.run
+        axes.fill_between(line.x, line.low, line.high, color=shade, alpha=0.15, linewidth=0)
 
 
 def edges(centres: Sequence[float]) -> np.ndarray:

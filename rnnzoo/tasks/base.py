@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnzoo.errors import UserError
-from rnnzoo.loss import cross_entropy
+from rnnzoo.loss import mean_loss
+from rnnzoo.model import Reals
 
 Length = TypeVar("Length", int, jax.Array)  # of a sequence, or of several
 
@@ -34,12 +35,6 @@ class Batch(NamedTuple):
 
 class Ids(NamedTuple):
     """Whole numbers below `size`: as inputs V symbols, as outputs the K logits of a target."""
-
-    size: int
-
-
-class Reals(NamedTuple):
-    """Vectors of `size` real numbers."""
 
     size: int
 
@@ -151,10 +146,7 @@ class Task(abc.ABC):
         Returns:
           A scalar: cross-entropy in nats, or the mean squared error.
         """
-        if isinstance(self.outputs, Ids):
-            return cross_entropy(outputs, batch.targets, batch.weights)
-        squares = jnp.square(outputs - batch.targets).mean(axis=-1)
-        return (squares * batch.weights).sum() / jnp.maximum(batch.weights.sum(), 1)
+        return mean_loss(outputs, batch.targets, batch.weights)
 
     def metrics(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
         """Scalars by name: `loss` and, of ids, `accuracy` and `sequence_accuracy`.

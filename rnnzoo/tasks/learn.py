@@ -21,15 +21,14 @@ import numpy as np
 import optax
 from jax import lax
 
-from rnnzoo import batches, distributed
+from rnnzoo import batches, distributed, optimizers
 from rnnzoo.devices import ROWS
 from rnnzoo.errors import UserError
-from rnnzoo.model import Features, LanguageModel, Params, sequence_model
-from rnnzoo.tasks.base import Reals, Task
+from rnnzoo.model import LanguageModel, Params, Reals, count_parameters, sequence_model
+from rnnzoo.tasks.base import Task
 from rnnzoo.train import Source, Trainer
 
 POINTS = 20  # of a learning curve
-CLIP_NORM = 1.0
 MEASURED = 512  # sequences that a measurement is taken on
 MEASURED_AT_ONCE = 2**16  # time steps of all their rows
 TEST_SEED = 2**30  # of what is measured on; no training has it
@@ -96,7 +95,7 @@ def task_model(
       embedding_size: of what the core reads; 0 for one-hot symbols, or the reals as they are.
     """
     inputs = task.inputs
-    symbols = Features(inputs.size) if isinstance(inputs, Reals) else inputs.size
+    symbols = inputs if isinstance(inputs, Reals) else inputs.size
     return sequence_model(make_core, task.outputs.size, symbols, embedding_size)
 
 
@@ -105,16 +104,8 @@ def rated_adam(updates: int) -> optax.GradientTransformation:
 
     So one compiled training serves all learning rates.
     """
-
-    def make(learning_rate):
-        return optax.chain(
-            optax.clip_by_global_norm(CLIP_NORM),
-            optax.scale_by_adam(),
-            optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, updates)),
-            optax.scale(-learning_rate),
-        )
-
-    return optax.inject_hyperparams(make)(learning_rate=1.0)
+    adam = optimizers.make("adam", 1.0, updates, schedule="cosine")
+    return optax.inject_hyperparams(lambda rate: optax.chain(adam, optax.scale(rate)))(rate=1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,8 +137,7 @@ class Learner:
         """
         state = self.trainer.start()
         injected: Any = state.optimizer_state
-        rate = injected.hyperparams["learning_rate"]
-        rates = {"learning_rate": jnp.full_like(rate, learning_rate)}
+        rates = {"rate": jnp.full_like(injected.hyperparams["rate"], learning_rate)}
         state = state._replace(optimizer_state=injected._replace(hyperparams=rates))
         curve = []
         for epoch in range(1, POINTS + 1):
@@ -210,8 +200,7 @@ def _measure(model, params, task, seed, rows, length):
 
 def parameters(model: LanguageModel) -> int:
     """How many parameters a model has."""
-    shapes = jax.eval_shape(model.init, jax.random.key(0))
-    return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+    return count_parameters(jax.eval_shape(model.init, jax.random.key(0)))
 
 
 def matched_size(make_model: Callable[[int], LanguageModel], wanted: int, multiple: int = 8) -> int:
