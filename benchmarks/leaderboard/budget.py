@@ -24,9 +24,7 @@ TASKS = (
 )
 
 BUDGETS = {
-    # some ten minutes for a cell, on two cores
     "small": {"parameters": 30_000, "updates": 1000, "learning_rates": (3e-3, 1e-2)},
-    # a night
     "full": {"parameters": 100_000, "updates": 10_000, "learning_rates": (1e-3, 3e-3, 1e-2)},
 }
 

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections import Counter
 
 from benchmarks.leaderboard import board, page
 from rnnzoo.report import static
@@ -16,10 +17,14 @@ def text() -> str:
     result = json.loads(board.default_path("small").read_text("utf-8"))
     rows, machine = result["rows"], result["machine"]
     captions = {f.key: f.caption for f in page.figures(rows) if f.key in PICTURES}
+    seconds = Counter()
+    for row in rows:
+        seconds[row["cell"]] += row["seconds"]
     lines = [
         f"{machine['cpu']}, {machine['cores']} cores, {result['date'][:10]}, seeds 0 to "
         f"{result['settings']['seeds'] - 1}; of every task the mean of the seeds and their standard "
-        "deviation.\n",
+        f"deviation. A cell took {min(seconds.values()) / 60:.0f} to "
+        f"{max(seconds.values()) / 60:.0f} minutes for these tasks.\n",
         page.table(rows),
     ]
     lines += [f"![{captions[key]}](pictures/{name})\n" for key, name in PICTURES.items()]
