@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rnnzoo.devices import cores
+from rnnzoo.errors import UserError
 
 FOLDER = pathlib.Path(__file__).parent
 PACKAGES = (
@@ -76,6 +77,42 @@ def write(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return path
+
+
+def kept(path: pathlib.Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a result file that grows; none if there is no file.
+
+    Args:
+      path: the file's.
+      settings: what all its rows have in common.
+
+    Raises:
+      UserError: it is damaged, or of other settings: rows of both do not compare.
+    """
+    if not path.exists():
+        return []
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        rows, before = found["rows"], found["settings"]
+    except (OSError, ValueError, LookupError, TypeError) as e:
+        raise UserError(f"{path} is no result file ({e}): bring it back, or give --out") from e
+    changed = [key for key in settings if before.get(key) != settings[key]]
+    if changed:
+        key = changed[0]
+        raise UserError(
+            f"{path} was made with {key}={before.get(key)!r}, not {settings[key]!r}: give --out for "
+            "a file of its own"
+        )
+    return rows
+
+
+def keep(
+    benchmark: str, settings: dict[str, Any], rows: Sequence[dict[str, Any]], path: pathlib.Path
+) -> None:
+    """Writes the rows of a result file that grows for hours: whole, or not at all."""
+    new = path.with_suffix(".new.json")
+    write(benchmark, settings, rows, str(new))
+    new.replace(path)
 
 
 def spread(row: dict[str, Any]) -> str:

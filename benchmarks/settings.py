@@ -44,6 +44,7 @@ CELLS = flags.DEFINE_list(
     ["all"],
     "Names of registered cells; 'all' for those that the benchmark is about, 'zoo' for every one.",
 )
+CELL_MODULES = flags.DEFINE_multi_string("cell_module", [], "A Python module that registers cells.")
 BATCH_SIZE = define_numbers("batch_size", [1, 32], "B, rows of text read side by side: a list.")
 ROUNDS = flags.DEFINE_integer(
     "rounds", 20, "How often each contender is timed, in turn with the others.", lower_bound=1
@@ -51,7 +52,7 @@ ROUNDS = flags.DEFINE_integer(
 OUT = flags.DEFINE_string(
     "out", None, "Where the JSON goes; benchmarks/results/<benchmark>_<platform>.json if unset."
 )
-_SHARED = (CELL, CELLS, HIDDEN_SIZE, TRUNCATION, VOCABULARY_SIZE, BATCH_SIZE, ROUNDS)
+_SHARED = (CELL, CELLS, CELL_MODULES, HIDDEN_SIZE, TRUNCATION, VOCABULARY_SIZE, BATCH_SIZE, ROUNDS)
 
 
 def values(used: Sequence[flags.FlagHolder]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def test_rows_are_measured_once(run_benchmark, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="was made with updates=20, not 40"):
         run()
     (tmp_path / "results" / "out.json").write_text("{")
-    with pytest.raises(UserError, match="is no leaderboard"):
+    with pytest.raises(UserError, match="is no result file"):
         run()
     with pytest.raises(UserError, match="there is no config file"):
         budget.load("none.py")

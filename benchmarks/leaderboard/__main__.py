@@ -25,10 +25,9 @@ CONFIG = flags.DEFINE_string(
     "A file with get_config(), for other work: see benchmarks/leaderboard/budget.py.",
 )
 TASKS = flags.DEFINE_list("tasks", ["all"], "Names of tasks, without their options; or 'all'.")
-MODULES = flags.DEFINE_multi_string("cell_module", [], "A Python module that registers cells.")
 PAGE = flags.DEFINE_string("page", None, "An HTML page to write, with the board and its figures.")
 FIGURES = flags.DEFINE_string("figures", None, "A folder for the figures as PNG and SVG.")
-USED = (settings.CELLS, BUDGET, CONFIG, TASKS, MODULES, PAGE, FIGURES)
+USED = (settings.CELLS, settings.CELL_MODULES, BUDGET, CONFIG, TASKS, PAGE, FIGURES)
 # Of each kind, the best known and the fastest.
 CELLS = (
     "elman", "lstm", "gru", "slstm", "mgu", "indrnn", "mingru", "lru", "mamba", "gla", "mlstm",
@@ -53,7 +52,7 @@ def chosen_tasks() -> list[tuple[str, dict]]:
 
 def main() -> None:
     """Runs what the board lacks, shows it, and writes its page."""
-    for module in MODULES.value:
+    for module in settings.CELL_MODULES.value:
         registry.load_module(module)
     config = budget.load(CONFIG.value) if CONFIG.value else budget.get_config(BUDGET.value)
     wanted = chosen_tasks()
@@ -63,7 +62,7 @@ def main() -> None:
     path = pathlib.Path(settings.OUT.value or board.default_path(config.budget))
     asked = {k: v for k, v in config.to_dict().items() if k != "corpora"}
     asked["learning_rates"] = list(asked["learning_rates"])
-    rows = board.read(path, asked)
+    rows = report.kept(path, asked)
     done = {(row["cell"], row["task"]) for row in rows}
     for one in work.works(config, wanted):
         for cell in cells:
@@ -72,7 +71,7 @@ def main() -> None:
             print(f"{time.strftime('%H:%M:%S')} {cell} on {one.name}", file=sys.stderr)
             row = work.measure(cell, one, config)
             rows.append({**row, "versions": {"jax": jax.__version__}, "cpu": report.cpu_model()})
-            board.write(path, asked, rows)
+            report.keep("leaderboard", asked, rows, path)
         jax.clear_caches()  # of the task's cells: none is needed again
     show(rows, path)
     if PAGE.value or FIGURES.value:

@@ -1,13 +1,11 @@
-"""The rows of a leaderboard: kept in one JSON file, read again, and summed up."""
+"""The rows of a leaderboard, summed up."""
 
-import json
 import pathlib
 import statistics
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from benchmarks import report
-from rnnzoo.errors import UserError
 
 Row = dict[str, Any]
 
@@ -15,36 +13,6 @@ Row = dict[str, Any]
 def default_path(budget: str) -> pathlib.Path:
     """Where a budget's rows are kept."""
     return report.FOLDER / "results" / f"leaderboard_{budget}.json"
-
-
-def read(path: pathlib.Path, settings: dict[str, Any]) -> list[Row]:
-    """The rows of a file; none if there is no file.
-
-    Raises:
-      UserError: it is damaged, or of other settings: rows of both do not compare.
-    """
-    if not path.exists():
-        return []
-    try:
-        found = json.loads(path.read_text("utf-8"))
-        rows, before = found["rows"], found["settings"]
-    except (OSError, ValueError, LookupError, TypeError) as e:
-        raise UserError(f"{path} is no leaderboard ({e}): bring it back, or give --out") from e
-    changed = [key for key in settings if before.get(key) != settings[key]]
-    if changed:
-        key = changed[0]
-        raise UserError(
-            f"{path} was made with {key}={before.get(key)!r}, not {settings[key]!r}: give --out for "
-            "a board of its own"
-        )
-    return rows
-
-
-def write(path: pathlib.Path, settings: dict[str, Any], rows: Sequence[Row]) -> None:
-    """Keeps the rows; whole or not at all, since a board grows for hours."""
-    new = path.with_suffix(".new.json")
-    report.write("leaderboard", settings, rows, str(new))
-    new.replace(path)
 
 
 class Place(NamedTuple):
