@@ -79,7 +79,7 @@ def cells(
         return list(every)
     if "zoo" in asked:
         return registry.names()
-    names = [registry.entry(cell).name for cell in asked]
+    names = list(dict.fromkeys(registry.entry(cell).name for cell in asked))
     for name in names:
         if possible is not None and name not in possible:
             raise UserError(
