@@ -10,6 +10,7 @@ from benchmarks.leaderboard import __main__ as leaderboard
 from benchmarks.leaderboard import board, budget, document, page, work
 from rnnzoo import tasks
 from rnnzoo.errors import UserError
+from rnnzoo.report import interactive, static
 from rnnzoo.tasks import learn
 
 CONFIG = """
@@ -106,7 +107,9 @@ def test_pareto():
 def test_figures_and_table():
     found = {f.key: f for f in page.figures(ROWS)}
     assert set(found) == {"matrix", "speed", "parameters", "length-t", "curve-t", "curve-u"}
-    np.testing.assert_allclose(found["matrix"].values, [[0.5, 1.0], [0.75, 0.3], [1.0, 0.0]])
+    np.testing.assert_allclose(found["matrix"].values, [[0.5, 1.0], [0.75, 0.3], [1.0, math.nan]])
+    assert interactive.spec(found["matrix"])["data"][0]["z"][2] == [1.0, None]
+    assert "–" in [text.get_text() for text in static.draw(found["matrix"]).axes[0].texts]
     assert found["length-t"].lines[0].name == "b"
     lines = page.table(ROWS).splitlines()
     assert lines[2].startswith("| 1 | `b` | 0.750") and lines[4].endswith("| 1.00 ± 0.00 | – |")

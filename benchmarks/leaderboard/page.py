@@ -29,7 +29,7 @@ def figures(rows: Sequence[Row]) -> list[Figure | Heat]:
 
 
 def _matrix(places: Sequence[Place], tasks: Sequence[str]) -> Heat:
-    scores = [[place.scores.get(task, (0.0, 0.0))[0] for task in tasks] for place in places]
+    scores = [[place.scores.get(task, (math.nan, 0.0))[0] for task in tasks] for place in places]
     best = places[0]
     return Heat(
         "matrix", "Cells and tasks",

@@ -70,7 +70,7 @@ class Heat:
       key: as those of a `Figure`; and so on.
       x: the columns' places, or their names.
       y: the rows' places, or their names.
-      values: [rows, columns].
+      values: [rows, columns]; NaN where there is none.
       unit: what the values are.
       most: the value at the end of the colours; None for the largest.
       written: whether the values are written into the map.

@@ -21,7 +21,7 @@ def spec(figure: Figure | Heat) -> dict[str, Any]:
     if isinstance(figure, Heat):
         heat = {
             "type": "heatmap", "x": places(figure.x), "y": places(figure.y),
-            "z": np.round(figure.values, 4).tolist(), "colorscale": "Cividis", "zmin": 0,
+            "z": _values(figure.values), "colorscale": "Cividis", "zmin": 0,
             "hovertemplate": f"%{{x}}<br>%{{y}}<br>{figure.unit} %{{z:.3f}}<extra></extra>",
         }  # fmt: skip
         if figure.most:
@@ -64,6 +64,11 @@ def _traces(line: Line) -> list[dict[str, Any]]:
     return [band, trace]
 
 
+def _values(values: np.ndarray) -> list[list[float | None]]:
+    """Rows of a heat map; JSON has no NaN."""
+    return [[None if np.isnan(v) else v for v in row] for row in np.round(values, 4).tolist()]
+
+
 def places(values: Sequence[float] | Sequence[str]) -> list[Any]:
     """Numbers as `numbers` gives them, or names."""
     return list(values) if isinstance(values[0], str) else numbers(values)
@@ -80,7 +85,7 @@ def table(figure: Figure | Heat) -> tuple[list[str], list[list[str]]]:
         named = lambda place: place if isinstance(place, str) else f"{place:.4g}"  # noqa: E731
         columns = range(len(figure.x)) if figure.written else _spread(len(figure.x))
         return [figure.x_label, *map(named, figure.y)], [
-            [named(figure.x[i]), *(f"{value:.3f}" for value in figure.values[:, i])]
+            [named(figure.x[i]), *("–" if np.isnan(v) else f"{v:.3f}" for v in figure.values[:, i])]
             for i in columns
         ]
     head, rows = ["line", figure.x_label, figure.y_label], []

@@ -96,9 +96,11 @@ def _add_heat(canvas: Canvas, axes: Axes, figure: Heat) -> None:
         axes.set_yticks(y, figure.y)
         axes.invert_yaxis()
     if figure.written:
+        bright = 0.6 * (figure.most or np.nanmax(figure.values))
         for (i, j), value in np.ndenumerate(figure.values):
-            shade = "black" if value > 0.6 * (figure.most or figure.values.max()) else "white"
-            axes.text(x[j], y[i], f"{value:.2f}", ha="center", va="center", color=shade, fontsize=7)
+            shade = "white" if value <= bright else "black"
+            text = "–" if np.isnan(value) else f"{value:.2f}"
+            axes.text(x[j], y[i], text, ha="center", va="center", color=shade, fontsize=7)
 
 
 def _add(axes: Axes, line: Line) -> None:
