@@ -29,14 +29,15 @@ def figures(rows: Sequence[Row]) -> list[Figure | Heat]:
 
 
 def _matrix(places: Sequence[Place], tasks: Sequence[str]) -> Heat:
-    scores = [[place.scores.get(task, (math.nan, 0.0))[0] for task in tasks] for place in places]
+    missing = math.nan, math.nan
+    found = np.array([[place.scores.get(task, missing) for task in tasks] for place in places])
     best = places[0]
     return Heat(
         "matrix", "Cells and tasks",
-        "Score of each cell on each task, the mean over the seeds: 0 is chance, 1 is all there is; the "
-        f"best cell first. {best.cell} leads with {best.score:.2f} in the mean.",
-        "task", "cell", list(tasks), [place.cell for place in places], np.array(scores),
-        unit="score", most=1.0, written=True, group="matrix",
+        "Score of each cell on each task, mean and standard deviation of the seeds: 0 is chance, 1 is "
+        f"all there is; the best cell first. {best.cell} leads with {best.score:.2f} in the mean.",
+        "task", "cell", list(tasks), [place.cell for place in places], found[..., 0],
+        unit="score", most=1.0, written=True, spread=found[..., 1], group="matrix",
     )  # fmt: skip
 
 

@@ -74,6 +74,7 @@ class Heat:
       unit: what the values are.
       most: the value at the end of the colours; None for the largest.
       written: whether the values are written into the map.
+      spread: of the values, to be written beside them, [rows, columns].
     """
 
     key: str
@@ -87,8 +88,18 @@ class Heat:
     unit: str = "share of the values"
     most: float | None = None
     written: bool = False
+    spread: np.ndarray | None = None
     group: str = "heats"
     choice: tuple[str, ...] = ()
+
+    def text(self, row: int, column: int) -> str:
+        """What is written at a place."""
+        value = self.values[row, column]
+        if np.isnan(value):
+            return "–"
+        if self.spread is None:
+            return f"{value:.2f}"
+        return f"{value:.2f} ±{self.spread[row, column]:.2f}"
 
 
 def file_name(name: str) -> str:

@@ -27,7 +27,9 @@ def spec(figure: Figure | Heat) -> dict[str, Any]:
         if figure.most:
             heat["zmax"] = figure.most
         if figure.written:
-            heat["texttemplate"] = "%{z:.2f}"
+            rows, columns = figure.values.shape
+            heat["text"] = [[figure.text(i, j) for j in range(columns)] for i in range(rows)]
+            heat["texttemplate"] = "%{text}"
             layout["yaxis"]["autorange"] = "reversed"
         return {"data": [heat], "layout": layout}
     if figure.log_x:

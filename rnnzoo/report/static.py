@@ -59,7 +59,9 @@ def save(
 
 def _size(figure: Figure | Heat) -> tuple[float, float]:
     if isinstance(figure, Heat) and figure.written:
-        return 3.5 + 0.5 * len(figure.x), 2 + 0.3 * len(figure.y)
+        return 3.5 + 0.5 * len(figure.x), 2 + (0.4 if figure.spread is not None else 0.3) * len(
+            figure.y
+        )
     return (6, 5.4) if getattr(figure, "square", False) else (7, 4.2)
 
 
@@ -99,7 +101,7 @@ def _add_heat(canvas: Canvas, axes: Axes, figure: Heat) -> None:
         bright = 0.6 * (figure.most or np.nanmax(figure.values))
         for (i, j), value in np.ndenumerate(figure.values):
             shade = "white" if value <= bright else "black"
-            text = "–" if np.isnan(value) else f"{value:.2f}"
+            text = figure.text(i, j).replace(" ", "\n")
             axes.text(x[j], y[i], text, ha="center", va="center", color=shade, fontsize=7)
 
 
