@@ -13,7 +13,7 @@ from rnnzoo import config as configs
 from rnnzoo.errors import UserError
 
 BOOK = "he laughed and the children danced in the snow. " * 60
-FILE = f"Produced by no one\n\n*** START OF THE BOOK ***\n{BOOK}\n\nEnd of the Project Gutenberg EBook\nLicence"
+FILE = f"No one\n\n*** START OF THE BOOK ***\n{BOOK}\n\nEnd of the Project Gutenberg EBook\nLicence"
 
 
 def test_the_book_is_read_without_its_licence(tmp_path):
