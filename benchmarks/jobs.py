@@ -31,7 +31,7 @@ def side_by_side(
       most: how many run at once; None for as many as there are cores.
 
     Raises:
-      Exception: what a job raised; those that have not begun by then never do.
+      Exception: what a job raised, once those that run have ended; no other begins.
     """
     own = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [None] * cores()
     most = min(most or len(own), len(own), max(1, len(jobs)))
@@ -46,7 +46,7 @@ def side_by_side(
                 for future in as_completed(futures):
                     yield future.result()
             finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+                pool.shutdown(cancel_futures=True)
 
 
 def _alone(free, function, arguments):

@@ -127,6 +127,9 @@ def run(main: Callable[[], None], used: Sequence[flags.FlagHolder]) -> None:
             main()
         except UserError as e:
             sys.exit(f"error: {e}")
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            sys.exit(130)
 
     keep_freed_memory()  # for all contenders alike
     make_cpu_devices()  # of which only rnnzoo's trainer uses more than one

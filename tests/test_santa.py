@@ -120,3 +120,12 @@ def test_jobs_have_a_core_each():
     found = list(jobs.side_by_side(_core, [(1,), (2,)]))
     assert sorted(number for number, _ in found) == [1, 2]
     assert all(len(cores) == 1 for _, cores in found)
+
+
+def _refuse(number):
+    raise UserError(f"no job {number}")
+
+
+def test_a_job_that_fails_ends_the_others():
+    with pytest.raises(UserError, match="no job 1"):
+        list(jobs.side_by_side(_refuse, [(1,), (1,), (1,)]))
