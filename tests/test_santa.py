@@ -66,41 +66,59 @@ def test_a_recipe_that_changed_is_another_board(run_benchmark, tiny):
 
 
 def row(cell, seed, bits, **more):
-    defaults = {"parameters": 10, "characters_per_second": 100.0, "curve": [[50, 2.0, 3.0]]}
+    defaults = {"parameters": 10, "curve": [[50, 2.0, 3.0]]}
     return {"cell": cell, "seed": seed, "bits": bits, **defaults, **more}
 
 
 ROWS = [
     {"model": "6-gram", "smoothing": "kneser-ney", "bits_per_character": 2.0},
     {"model": "6-gram", "smoothing": "witten-bell", "bits_per_character": 1.0},
+    {"model": "4-gram", "smoothing": "kneser-ney", "bits_per_character": 2.3},
     {"model": "xz", "smoothing": "", "bits_per_character": 2.5},
-    row("slow", 0, {"250": 2.4, "2000": 1.5}, characters_per_second=10.0),
-    row("slow", 1, {"250": 2.6, "2000": 1.7}, characters_per_second=10.0),
+    row("slow", 0, {"250": 2.4, "2000": 1.5}),
+    row("slow", 1, {"250": 2.6, "2000": 1.7}),
     row("quick", 0, {"250": 2.2}),
-    row("lost", 0, {"250": None}, characters_per_second=None, curve=[]),
+    row("poor", 0, {"250": 5.0}),
+    row("lost", 0, {"250": None}, curve=[]),
 ]
 
 
-def test_places():
+@pytest.fixture
+def step_times(monkeypatch):
+    times = {"slow": 1000.0, "quick": 10.0, "poor": 500.0, "lost": 1.0}
+    monkeypatch.setattr(board, "step_times", lambda: times)
+
+
+def test_places(step_times):
     found = board.places(ROWS)
-    assert [p.name for p in found] == ["slow", "6-gram", "quick", "xz", "lost"]
+    assert [p.name for p in found] == ["slow", "6-gram", "quick", "4-gram", "xz", "poor", "lost"]
     assert found[0].bits == {250: pytest.approx(2.5), 2000: pytest.approx(1.6)}
     assert (found[0].seeds, found[-1].best) == (2, math.inf)
 
 
-def test_table_and_figure():
+def test_table_and_figure(step_times):
     columns, lines = board.table(ROWS)
     assert columns[2:4] == ["250 epochs", "2,000 epochs"]
     assert [line[:4] for line in lines] == [
         ["1", "slow", "2.500", "1.600"],
         ["–", "6-gram", "2.000", "2.000"],
         ["2", "quick", "2.200", "–"],
+        ["–", "4-gram", "2.300", "2.300"],
         ["–", "xz", "2.500", "2.500"],
-        ["3", "lost", "–", "–"],
+        ["3", "poor", "5.000", "–"],
+        ["4", "lost", "–", "–"],
     ]
     assert [line[1] for line in board.table(ROWS, 1)[1]] == ["slow", "6-gram"]
     figure = board.figure(ROWS)
-    assert [line.name for line in figure.lines] == ["others", "slow", "quick", "6-gram", "xz"]
+    assert [line.name for line in figure.lines] == [
+        "others",
+        "slow",
+        "quick",
+        "6-gram",
+        "4-gram",
+        "xz",
+    ]
+    assert list(figure.lines[0].x) == [2000.0] and list(figure.lines[0].y) == [5.0]
 
 
 def test_the_documents_show_the_results():

@@ -1,15 +1,18 @@
 """The board of Santa Claus: its rows, summed up and in order."""
 
+import functools
+import json
 import math
 import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from benchmarks import gallery
 from benchmarks.leaderboard.page import pareto
 from rnnzoo.report.figure import Figure, Line
 
 Row = dict[str, Any]
-FLOORS = ("4-gram", "6-gram", "xz")  # of the figure
+FLOORS = {"6-gram": "solid", "4-gram": "dash", "xz": "dot"}  # in the figure
 SMOOTHING = "kneser-ney"  # of the n-grams that are shown: the better one
 
 
@@ -24,7 +27,7 @@ class Place(NamedTuple):
       seeds: how many.
       parameters: of the model; None of a floor.
       trained: bits per character of the training text, over the last epochs.
-      speed: characters of training per second, on one core; None of a floor.
+      microseconds: of a time step, see `step_times`; None of a floor, or a cell that is not there.
     """
 
     name: str
@@ -33,7 +36,7 @@ class Place(NamedTuple):
     seeds: int = 0
     parameters: int | None = None
     trained: float | None = None
-    speed: float | None = None
+    microseconds: float | None = None
 
     @property
     def best(self) -> float:
@@ -72,8 +75,22 @@ def _place(rows: Sequence[Row]) -> Place:
         len(rows),
         rows[0]["parameters"],
         statistics.fmean(ends) if ends else None,
-        statistics.median(row["characters_per_second"] or 0 for row in rows),
+        step_times().get(rows[0]["cell"]),
     )
+
+
+@functools.cache
+def step_times() -> dict[str, float]:
+    """By cell, microseconds of a time step forward and backward, H = 256, one row.
+
+    They were measured in turn, on a machine without other work, which no board that takes hours has.
+    """
+    rows = json.loads(gallery.TIMES.read_text("utf-8"))["rows"]
+    return {
+        row["cell"]: row["microseconds_per_step"]
+        for row in rows
+        if row["contender"] == "rnnzoo" and row["batch_size"] == 1
+    }
 
 
 def marks(rows: Sequence[Row]) -> list[int]:
@@ -90,7 +107,7 @@ def table(rows: Sequence[Row], most: int | None = None) -> tuple[list[str], list
     """
     epochs = marks(rows)
     measured = [f"{epoch:,} epochs" for epoch in epochs]
-    columns = ["", "model", *measured, "training", "parameters", "characters/s"]
+    columns = ["", "model", *measured, "training", "parameters", "µs/step"]
     lines, rank = [], 0
     for place in places(rows):
         if place.is_cell:
@@ -100,7 +117,7 @@ def table(rows: Sequence[Row], most: int | None = None) -> tuple[list[str], list
             bits = [place.bits.get(epoch) for epoch in epochs]
             lines.append(
                 [str(rank), place.name, *(_bits(b) for b in bits), _bits(place.trained),
-                 f"{place.parameters:,}", f"{place.speed:,.0f}"]
+                 f"{place.parameters:,}", f"{place.microseconds:.0f}" if place.microseconds else "–"]
             )  # fmt: skip
         else:
             bits = _bits(place.bits[0])
@@ -114,27 +131,29 @@ def _bits(value: float | None) -> str:
 
 def figure(rows: Sequence[Row]) -> Figure:
     """What each cell reaches, against the speed of its training."""
-    cells = [place for place in places(rows) if place.is_cell and math.isfinite(place.best)]
-    front = [cells[i] for i in pareto([(p.speed or 0.0, -p.best) for p in cells])]
+    cells = [p for p in places(rows) if p.is_cell and p.microseconds and math.isfinite(p.best)]
+    front = [cells[i] for i in pareto([(_speed(p), -p.best) for p in cells])]
     others = [place for place in cells if place not in front]
-    points = [_points(p.name, i, [p]) for i, p in enumerate(front)]
-    ends = [min(p.speed or 0 for p in cells), max(p.speed or 0 for p in cells)]
-    floors = [
-        Line(p.name, None, ends, [p.best] * 2, style="dot")
-        for p in places(rows)
-        if p.name in FLOORS
-    ]
+    ends = [min(map(_speed, cells)), max(map(_speed, cells))]
+    bits = {place.name: place.best for place in places(rows)}
     return Figure(
         "santa-speed", "Santa Claus: quality against speed",
-        "Bits per character of the validation text, the best of those measured, against characters of "
-        "training per second. No cell is both better and faster than "
+        "Bits per character of the validation text, the best of those measured, against time steps of "
+        "training per second with one row. No cell is both better and faster than "
         f"{', '.join(p.name for p in front)}.",
-        "characters per second, on one core", "bits per character",
-        [_points("others", None, others), *points, *floors], log_x=True,
+        "time steps per second", "bits per character",
+        [
+            _points("others", None, others),
+            *(_points(p.name, i, [p]) for i, p in enumerate(front)),
+            *(Line(name, None, ends, [bits[name]] * 2, style=s) for name, s in FLOORS.items()),
+        ],
+        log_x=True,
     )  # fmt: skip
 
 
+def _speed(place: Place) -> float:
+    return 1e6 / (place.microseconds or math.inf)
+
+
 def _points(name: str, number: int | None, cells: Sequence[Place]) -> Line:
-    return Line(
-        name, number, [p.speed or 0 for p in cells], [p.best for p in cells], style="points"
-    )
+    return Line(name, number, [*map(_speed, cells)], [p.best for p in cells], style="points")
