@@ -19,6 +19,7 @@ from rnnzoo.model import count_parameters, language_model
 
 SPLIT = (0.9, 0.1, 0.0)
 EVERY = 50  # epochs between two points of a curve
+OPTIMIZER = ("name", "learning_rate", "schedule", "warmup", "clip_norm")  # what the recipe sets
 # The last line before a book of Project Gutenberg, and the first after it.
 _BOOK = re.compile(
     r"^\*\*\* ?START OF TH.*?\*\*\*\n(.*?)^(?:End of (?:the )?Project Gutenberg|\*\*\* ?END OF TH)",
@@ -127,7 +128,7 @@ def recipe() -> dict[str, Any]:
         "batch_size": config.train.batch_size,
         "truncation": config.train.truncation,
         "max_subsequence_length": config.train.max_subsequence_length,
-        "optimizer": config.optimizer.to_dict(),
+        "optimizer": {key: config.optimizer[key] for key in OPTIMIZER},
         "schedule_epochs": config.train.epochs,
         "split": list(SPLIT),
     }
