@@ -174,25 +174,31 @@ def learner(
 
 
 def measure(
-    model: LanguageModel, params: Params, task: Task, length: int, seed: int = TEST_SEED
+    model: LanguageModel,
+    params: Params,
+    task: Task,
+    length: int,
+    seed: int = TEST_SEED,
+    shortest: int | None = None,
 ) -> dict[str, float]:
-    """The task's metrics on sequences of one length that training never saw.
+    """The task's metrics on sequences that training never saw.
 
     Args:
       model: the model.
       params: its parameters.
       task: the task.
-      length: of the sequences.
+      length: of the longest sequences.
       seed: what to draw them with.
+      shortest: of the shortest, see `Task.sample`; None for `length`.
     """
     rows = max(1, min(MEASURED, MEASURED_AT_ONCE // task.steps(length)))
-    measured = _measure(model, params, task, seed, rows, length)
+    measured = _measure(model, params, task, seed, rows, length, shortest)
     return {name: float(value) for name, value in measured.items()}
 
 
-@functools.partial(jax.jit, static_argnames=("model", "task", "rows", "length"))
-def _measure(model, params, task, seed, rows, length):
-    batch = task.sample(jax.random.key(seed), rows, length)
+@functools.partial(jax.jit, static_argnames=("model", "task", "rows", "length", "shortest"))
+def _measure(model, params, task, seed, rows, length, shortest):
+    batch = task.sample(jax.random.key(seed), rows, length, shortest)
     key = jax.random.key(0) if model.needs_key(params) else None
     outputs, _ = model.apply(params, key, batch.inputs, model.initial_state(params, rows))
     return task.metrics(outputs, batch)
