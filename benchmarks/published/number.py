@@ -95,6 +95,7 @@ class OfTask:
       models: what learns it.
       hidden_size: H of each layer.
       layers: how many.
+      embedding_size: of what the first of them reads; 0 for one-hot symbols, or reals as they are.
       batch_size: B, sequences of an update.
       updates: of a training, by Adam clipped to a norm of 1; a multiple of `learn.POINTS`.
       learning_rate: the first; it falls as a cosine to 0.
@@ -111,6 +112,7 @@ class OfTask:
     models: Sequence[Model]
     hidden_size: int
     layers: int = 1
+    embedding_size: int = 0
     batch_size: int = 32
     updates: int
     learning_rate: float
@@ -138,8 +140,11 @@ class OfTask:
         def make_core():
             return registry.make(model.cell, H, layers=layers, **model.options)
 
-        return learn.learner(
-            self.made(), make_core, self.updates, self.batch_size, self.seeds, self.train_lengths
+        task, updates = self.made(), self.updates // learn.POINTS
+        return learn.Learner(
+            learn.task_model(task, make_core, self.embedding_size),
+            learn.source(task, self.batch_size, updates, self.train_lengths),
+            self.seeds,
         )
 
     def setting(self, model: Model) -> dict[str, Any]:
@@ -154,7 +159,7 @@ class OfTask:
         """Raises UserError for what would fail after hours: a task, a cell or an option."""
         if self.measured not in MEASURES:
             raise UserError(f"measured {self.measured!r}: {did_you_mean(self.measured, MEASURES)}")
-        if self.updates % learn.POINTS:
+        if self.updates < 1 or self.updates % learn.POINTS:
             raise UserError(
                 f"{self.updates} updates are no multiple of {learn.POINTS}: change them"
             )
