@@ -110,7 +110,7 @@ def test_a_text_is_trained_from_each_seed(measure, tmp_path, compiled_once):
     ]
     assert row["results"][1] == pytest.approx(min(logged), rel=1e-6)
     assert str(tmp_path) not in json.dumps(row)
-    with pytest.raises(UserError, match="--path=.* is for one number of a text"):
+    with pytest.raises(UserError, match=r"--path=.* is for one number of a text"):
         measure(of_task(), **given)
 
 

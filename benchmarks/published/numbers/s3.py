@@ -1,4 +1,4 @@
-"""The word problem of S3 to length 256, trained on 3 to 40: Merrill et al. (2024), Grazzi et al. (2025).
+"""The word problem of S3 to length 256, trained on 1 to 40: Merrill et al. (2024), Grazzi et al. (2025).
 
     python -m benchmarks.published --numbers=s3
 
@@ -14,9 +14,9 @@ SOLVES = Expected("at least", 0.98)
 
 
 def get_config():
-    """Two layers, the answer to every prefix."""
+    """One layer, the answer to every prefix."""
     return OfTask(
-        title="The word problem of S3 up to length 256, trained on 3 to 40",
+        title="The word problem of S3 up to length 256, trained on 1 to 40",
         source="grazzi2025unlocking",
         task="word_problem",
         options={"group": "S3"},
@@ -27,9 +27,9 @@ def get_config():
             Model("deltanet", CANNOT),
         ],
         hidden_size=64,
-        layers=2,
+        embedding_size=64,
         updates=2000,
         learning_rate=5e-3,
-        train_lengths=(3, 40),
+        train_lengths=(1, 40),
         test_lengths=(40, 256),
     )
