@@ -27,7 +27,7 @@ def of_task(**changed):
         "learning_rate": 0.0,
         "train_lengths": (3, 5),
         "test_lengths": (3, 6),
-        "seeds": 1,
+        "seeds": 2,
     }
     return OfTask(**(tiny | changed))
 
@@ -51,7 +51,8 @@ def test_a_task_is_measured_once_in_a_setting(measure, monkeypatch):
     (row,) = result["rows"]
     assert (row["number"], row["model"]) == ("tiny", "elman")
     assert row["parameters"] == 2 * 4 + 4 * 4 + 4 + 2 * (4 + 1)
-    assert len(row["results"]) == 1 and len(row["curve"]) == learn.POINTS
+    assert len(row["results"]) == 2 and [len(c) for c in row["curves"]] == 2 * [learn.POINTS]
+    assert row["curves"][0] != row["curves"][1]
     assert all(-1 <= x < 0.9 for x in row["results"])  # nothing is learned at a rate of 0
     assert row["cpu"] and "commit" in row
     assert "Tiny" in out and " no " in out
@@ -76,7 +77,7 @@ def test_bits_per_parameter(measure):
         test_lengths=None,
     )
     (row,) = measure(config)[1]["rows"]
-    assert row["results"] == [pytest.approx(3 / row["parameters"])]  # all three are learned
+    assert row["results"] == 2 * [pytest.approx(3 / row["parameters"])]  # all three are learned
 
 
 def test_a_text_is_trained_from_each_seed(measure, tmp_path, compiled_once):

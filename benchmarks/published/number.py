@@ -101,7 +101,7 @@ class OfTask:
       learning_rate: the first; it falls as a cosine to 0.
       train_lengths: of the shortest and longest sequence; None for the task's own.
       test_lengths: the same of what is measured on; None for the longest of training.
-      seeds: how many, trained at once.
+      seeds: how many, one training after the other.
     """
 
     title: str
@@ -134,7 +134,7 @@ class OfTask:
         return self.test_lengths or (longest, longest)
 
     def learner(self, model: Model) -> learn.Learner:
-        """What trains a model."""
+        """What trains a model from the first seed."""
         H, layers = model.hidden_size or self.hidden_size, model.layers or self.layers
 
         def make_core():
@@ -144,7 +144,7 @@ class OfTask:
         return learn.Learner(
             learn.task_model(task, make_core, self.embedding_size),
             learn.source(task, self.batch_size, updates, self.train_lengths),
-            self.seeds,
+            seeds=1,
         )
 
     def setting(self, model: Model) -> dict[str, Any]:
