@@ -26,7 +26,7 @@ def get_config():
         ],
         hidden_size=64,
         embedding_size=64,
-        updates=2000,
+        updates=1000,
         learning_rate=5e-3,
         train_lengths=(1, 40),
         test_lengths=(40, 256),
