@@ -99,10 +99,11 @@ def task_model(
     return sequence_model(make_core, task.outputs.size, symbols, embedding_size)
 
 
+@functools.cache
 def rated_adam(updates: int) -> optax.GradientTransformation:
     """Adam behind clipping, whose learning rate is a number in its state and falls as a cosine to 0.
 
-    So one compiled training serves all learning rates.
+    So one compiled training serves all learning rates, and all learners of one model.
     """
     adam = optimizers.make("adam", 1.0, updates, schedule="cosine")
     return optax.inject_hyperparams(lambda rate: optax.chain(adam, optax.scale(rate)))(rate=1.0)
@@ -115,18 +116,20 @@ class Learner:
     Attributes:
       model: the model.
       source: what an epoch reads; `POINTS` epochs are a training.
-      seeds: how many, from 0 on.
+      seeds: how many.
+      seed: the first of them.
     """
 
     model: LanguageModel
     source: Source
     seeds: int = 3
+    seed: int = 0
 
     @functools.cached_property
     def trainer(self) -> Trainer:
         """The trainer; an update whose loss or gradient is not finite is passed over."""
         optimizer = rated_adam(POINTS * self.source.pieces)
-        return Trainer(self.model, optimizer, self.source, skip=True, seeds=self.seeds)
+        return Trainer(self.model, optimizer, self.source, self.seed, skip=True, seeds=self.seeds)
 
     def train(self, learning_rate: float) -> tuple[list[Params], list[list[float]]]:
         """Trains from all seeds.
@@ -174,25 +177,31 @@ def learner(
 
 
 def measure(
-    model: LanguageModel, params: Params, task: Task, length: int, seed: int = TEST_SEED
+    model: LanguageModel,
+    params: Params,
+    task: Task,
+    length: int,
+    seed: int = TEST_SEED,
+    shortest: int | None = None,
 ) -> dict[str, float]:
-    """The task's metrics on sequences of one length that training never saw.
+    """The task's metrics on sequences that training never saw.
 
     Args:
       model: the model.
       params: its parameters.
       task: the task.
-      length: of the sequences.
+      length: of the longest sequences.
       seed: what to draw them with.
+      shortest: of the shortest, see `Task.sample`; None for `length`.
     """
     rows = max(1, min(MEASURED, MEASURED_AT_ONCE // task.steps(length)))
-    measured = _measure(model, params, task, seed, rows, length)
+    measured = _measure(model, params, task, seed, rows, length, shortest)
     return {name: float(value) for name, value in measured.items()}
 
 
-@functools.partial(jax.jit, static_argnames=("model", "task", "rows", "length"))
-def _measure(model, params, task, seed, rows, length):
-    batch = task.sample(jax.random.key(seed), rows, length)
+@functools.partial(jax.jit, static_argnames=("model", "task", "rows", "length", "shortest"))
+def _measure(model, params, task, seed, rows, length, shortest):
+    batch = task.sample(jax.random.key(seed), rows, length, shortest)
     key = jax.random.key(0) if model.needs_key(params) else None
     outputs, _ = model.apply(params, key, batch.inputs, model.initial_state(params, rows))
     return task.metrics(outputs, batch)

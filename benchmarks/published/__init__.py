@@ -1,0 +1,1 @@
+"""Published numbers, met or not, with three seeds each; `python -m benchmarks.published`."""

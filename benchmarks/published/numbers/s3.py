@@ -1,0 +1,35 @@
+"""The word problem of S3 to length 256, trained on 1 to 40: Merrill et al. (2024), Grazzi et al. (2025).
+
+    python -m benchmarks.published --numbers=s3
+
+Cells with a nonlinear recurrence track the state, linear ones with positive eigenvalues do not.
+DeltaNet with β in (0, 2) turns the state by one reflection at each step; a cycle of three things is
+two, so that one layer of it cannot either, see `s3_swaps`.
+"""
+
+from benchmarks.published.number import Expected, Model, OfTask
+from benchmarks.published.numbers.parity import CANNOT
+
+SOLVES = Expected("at least", 0.98)
+
+
+def get_config():
+    """One layer, the answer to every prefix."""
+    return OfTask(
+        title="The word problem of S3 up to length 256, trained on 1 to 40",
+        source="grazzi2025unlocking",
+        task="word_problem",
+        options={"group": "S3"},
+        measured="scaled_accuracy",
+        models=[
+            *(Model(cell, SOLVES) for cell in ("elman", "lstm", "gru", "slstm")),
+            *(Model(cell, CANNOT) for cell in ("mingru", "lru", "mamba", "gla", "mlstm")),
+            Model("deltanet", CANNOT),
+        ],
+        hidden_size=64,
+        embedding_size=64,
+        updates=1000,
+        learning_rate=5e-3,
+        train_lengths=(1, 40),
+        test_lengths=(40, 256),
+    )
