@@ -11,8 +11,9 @@ The loop over the pieces is compiled, with everything it needs on the device. Py
 times a second at most, to show progress. Several devices share out the rows of the batch, be they
 of one process or of many; each holds all parameters, and the sum of the devices' gradients moves them.
 
-Several seeds train at once as one program by `jax.vmap`: everything in the state then has one more
-axis, the first, and each seed has its own parameters, text and random numbers, as if it were alone.
+Several seeds train as one program, by `jax.vmap` or, where a CPU is faster so, in turn. Everything in
+the state then has one more axis, the first, and each seed has its own parameters, text and random
+numbers, as if it were alone.
 """
 
 import dataclasses

@@ -7,6 +7,7 @@ and updates its slice only (stage 1 of ZeRO, Rajbhandari et al. 2020).
 
 import dataclasses
 import functools
+import operator
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import jax
@@ -19,7 +20,11 @@ from jax.sharding import PartitionSpec as P
 from rnnzoo import batches
 from rnnzoo.devices import ROWS
 from rnnzoo.loss import mean_loss
-from rnnzoo.model import LanguageModel, Params, State
+from rnnzoo.model import LanguageModel, Params, State, count_parameters
+
+# Parameters of each seed up to which a CPU computes all seeds at once, or with a single row in any case.
+# With more, the products of as many pairs of matrices take longer together than one after the other.
+AT_ONCE = 20_000
 
 
 class TrainState(NamedTuple):
@@ -222,7 +227,12 @@ def advance(
     in_specs = lies, batches.Stretch(ids=P(), starts=places, lengths=places), P()
 
     def for_each_seed(function, *axes):
-        return jax.vmap(function, in_axes=axes) if many else function
+        if not many:
+            return function
+        own = count_parameters(state.params) // state.piece.size
+        large = own > AT_ONCE and stretch.starts.shape[-1] > mesh.size
+        in_turn = large and mesh.devices.flat[0].platform == "cpu"
+        return _in_turn(function, axes) if in_turn else jax.vmap(function, axes)
 
     own_rows = batches.Stretch(ids=None, starts=0, lengths=0)
 
@@ -256,6 +266,22 @@ def advance(
         return lax.with_sharding_constraint(state, shardings)
 
     return _until(stop, next_piece, lax.with_sharding_constraint(state, shardings))
+
+
+def _in_turn(function, axes):
+    """`jax.vmap(function, axes)` as a loop; the first argument has the axis 0."""
+    is_none = functools.partial(operator.is_, None)
+
+    def mapped(*arguments):
+        each = jax.tree.broadcast(axes, arguments, is_leaf=is_none)
+
+        def one(index):
+            pick = lambda axis, a: a if axis is None else a[index]  # noqa: E731
+            return function(*jax.tree.map(pick, each, arguments, is_leaf=is_none))
+
+        return lax.map(one, jnp.arange(len(jax.tree.leaves(arguments[0])[0])))
+
+    return mapped
 
 
 def _until(stop, next_piece, state: TrainState) -> TrainState:

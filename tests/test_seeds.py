@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import seeds as benchmark
 from rnnzoo import config as configs
-from rnnzoo import make, optimizers, runs, session
+from rnnzoo import make, optimizers, runs, session, update
 from rnnzoo.checkpoint import Series
 from rnnzoo.errors import UserError
 from rnnzoo.model import language_model
@@ -20,8 +20,12 @@ V, B, T, L = 4, 2, 5, 13
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
-@pytest.mark.parametrize(("sampling", "devices"), [("subsequence", 2), ("stream", 1)])
-def test_each_seed_is_as_if_it_were_alone(sampling, devices):
+@pytest.mark.parametrize(
+    ("sampling", "devices", "at_once"),
+    [("subsequence", 2, True), ("stream", 1, True), ("subsequence", 1, False)],
+)
+def test_each_seed_is_as_if_it_were_alone(sampling, devices, at_once, monkeypatch):
+    monkeypatch.setattr(update, "AT_ONCE", 10**9 if at_once else 0)
     model = language_model(lambda: make("elman", 6), V)
     optimizer = optimizers.make("adam", 0.02, updates=100)
     text = source(TEXT, sampling, B, T, L)

@@ -10,10 +10,9 @@ import pathlib
 import sys
 import time
 
-import jax
 from absl import flags
 
-from benchmarks import report, settings
+from benchmarks import jobs, report, settings
 from benchmarks.leaderboard import board, budget, page, work
 from rnnzoo import registry
 from rnnzoo.errors import UserError, did_you_mean
@@ -27,7 +26,7 @@ CONFIG = flags.DEFINE_string(
 TASKS = flags.DEFINE_list("tasks", ["all"], "Names of tasks, without their options; or 'all'.")
 PAGE = flags.DEFINE_string("page", None, "An HTML page to write, with the board and its figures.")
 FIGURES = flags.DEFINE_string("figures", None, "A folder for the figures as PNG and SVG.")
-USED = (settings.CELLS, settings.CELL_MODULES, BUDGET, CONFIG, TASKS, PAGE, FIGURES)
+USED = (settings.CELLS, settings.CELL_MODULES, BUDGET, CONFIG, TASKS, PAGE, FIGURES, jobs.JOBS)
 # Of each kind, the best known and the fastest.
 CELLS = (
     "elman", "lstm", "gru", "slstm", "mgu", "indrnn", "mingru", "lru", "mamba", "gla", "mlstm",
@@ -64,15 +63,18 @@ def main() -> None:
     asked["learning_rates"] = list(asked["learning_rates"])
     rows = report.kept(path, asked)
     done = {(row["cell"], row["task"]) for row in rows}
-    for one in work.works(config, wanted):
-        for cell in cells:
-            if (cell, one.name) in done:
-                continue
-            print(f"{time.strftime('%H:%M:%S')} {cell} on {one.name}", file=sys.stderr)
-            row = work.measure(cell, one, config)
-            rows.append({**row, "versions": {"jax": jax.__version__}, "cpu": report.cpu_model()})
-            report.keep("leaderboard", asked, rows, path)
-        jax.clear_caches()  # of the task's cells: none is needed again
+    modules = settings.CELL_MODULES.value
+    missing = [
+        (cell, index, config, wanted, modules)
+        for index, one in enumerate(work.works(config, wanted))
+        for cell in cells
+        if (cell, one.name) not in done
+    ]
+    for row in jobs.side_by_side(work.measure, missing, jobs.JOBS.value):
+        now = time.strftime("%H:%M:%S")
+        print(f"{now} {row['cell']} on {row['task']}: {row['seconds']:.0f} s", file=sys.stderr)
+        rows.append(row)
+        report.keep("leaderboard", asked, rows, path)
     show(rows, path)
     if PAGE.value or FIGURES.value:
         for written in page.write(rows, asked, PAGE.value, FIGURES.value):

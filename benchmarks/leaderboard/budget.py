@@ -47,7 +47,7 @@ def get_config(budget: str = "small") -> ConfigDict:
     # units wide at as many parameters.
     config.embedding_size = 64
     config.batch_size = 32
-    config.seeds = 3  # trained at once
+    config.seeds = 3
     config.corpora = ("pydoc",)  # texts: pydoc, santa, shakespeare, or files
     config.truncation = 64  # characters of a piece of text
     return config

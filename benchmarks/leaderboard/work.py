@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from benchmarks import report
 from rnnzoo import corpus, registry, tasks
 from rnnzoo import train as training
 from rnnzoo.evaluate import evaluate
@@ -115,12 +117,28 @@ def works(config: ConfigDict, wanted: Sequence[tuple[str, dict]]) -> list[Work]:
     return [of_task(name, options, E) for name, options in wanted] + texts
 
 
-def measure(cell: str, work: Work, config: ConfigDict) -> dict[str, Any]:
+def measure(
+    cell: str,
+    index: int,
+    config: ConfigDict,
+    wanted: Sequence[tuple[str, dict]],
+    modules: Sequence[str] = (),
+) -> dict[str, Any]:
     """A cell's row: of each seed at the best learning rate, results and scores by length.
+
+    Args:
+      cell: a registered name.
+      index: of the work, among `works(config, wanted)`.
+      config: see `benchmarks.leaderboard.budget`.
+      wanted: the tasks.
+      modules: that register cells.
 
     Raises:
       UserError: the cell cannot be made so small, or does not fit.
     """
+    for module in modules:
+        registry.load_module(module)
+    work = works(config, wanted)[index]
     hidden_size = learn.matched_size(functools.partial(work.make_model, cell), config.parameters)
     model = work.make_model(cell, hidden_size)
     source = work.make_source(config.batch_size, config.updates // learn.POINTS)
@@ -149,4 +167,6 @@ def measure(cell: str, work: Work, config: ConfigDict) -> dict[str, Any]:
         "curve": [[round(x, 5) for x in point] for point in curve],
         "steps_per_second": steps / seconds,
         "seconds": time.perf_counter() - begun,
+        "versions": {"jax": jax.__version__},
+        "cpu": report.cpu_model(),
     }
