@@ -23,8 +23,8 @@ def get_config():
         measured="scaled_accuracy",
         models=[
             *(Model(cell, SOLVES) for cell in ("elman", "lstm", "gru", "slstm")),
-            *(Model(cell, CANNOT) for cell in ("mingru", "lru", "mamba", "gla", "mlstm")),
-            Model("deltanet", CANNOT),
+            *(Model(cell, CANNOT) for cell in ("mingru", "deltanet", "mlstm", "lru", "gla")),
+            Model("mamba", CANNOT, hidden_size=32),
         ],
         hidden_size=64,
         embedding_size=64,
