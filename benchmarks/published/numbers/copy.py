@@ -2,8 +2,8 @@
 
     python -m benchmarks.published --numbers=copy
 
-With about 16,000 parameters they have LSTM 0.0204 and GRU 0.0197: what can be had
-without any memory is 10 ln 8 / 1020 = 0.0204.
+With about 16,000 parameters they have LSTM 0.0204 and GRU 0.0197: what can be had without any memory
+is 10 ln 8 / 1020 = 0.0204.
 """
 
 from benchmarks.published.number import Expected, Model, OfTask

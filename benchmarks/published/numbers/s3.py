@@ -1,4 +1,4 @@
-"""The word problem of S3 to length 256, trained on 1 to 40: Merrill et al. (2024), Grazzi et al. (2025).
+"""The word problem of S3 to length 256, trained on lengths up to 40: Grazzi et al. (2025).
 
     python -m benchmarks.published --numbers=s3
 

@@ -1,4 +1,4 @@
-"""S3 by swaps alone to length 256, trained on 1 to 40: Grazzi et al. (2025), section 5.1.
+"""S3 by swaps alone to length 256, trained on lengths up to 40: Grazzi et al. (2025).
 
     python -m benchmarks.published --numbers=s3_swaps
 

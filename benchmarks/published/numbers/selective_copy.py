@@ -1,4 +1,4 @@
-"""Selective copying by one to three layers of minGRU: Feng et al. (2024), table 1.
+"""Selective copying by one to three layers of minGRU: Feng et al. (2024).
 
     python -m benchmarks.published --numbers=selective_copy
 
