@@ -19,13 +19,13 @@ def get_config():
         options={"group": "S3", "moved": 2},
         measured="scaled_accuracy",
         models=[
-            Model("deltanet", CANNOT),
             Model("deltanet", SOLVES, {"allow_negative_eigenvalues": True}),
+            Model("deltanet", CANNOT),
         ],
         hidden_size=64,
         embedding_size=64,
         updates=1000,
-        learning_rate=5e-3,
+        learning_rate=1e-2,
         train_lengths=(1, 40),
         test_lengths=(40, 256),
     )
