@@ -21,7 +21,8 @@ def get_config():
             Model("gru", Expected("about", 0.0197, 0.05), hidden_size=68),
         ],
         hidden_size=64,
-        updates=300,
-        learning_rate=5e-3,
+        batch_size=8,
+        updates=600,
+        learning_rate=1e-2,
         train_lengths=(1000, 1000),
     )

@@ -23,5 +23,5 @@ def get_config():
         ],
         hidden_size=64,
         updates=2000,
-        learning_rate=5e-3,
+        learning_rate=1e-2,
     )
