@@ -29,7 +29,7 @@ def get_config():
         hidden_size=64,
         embedding_size=64,
         updates=1000,
-        learning_rate=5e-3,
+        learning_rate=1e-2,
         train_lengths=(1, 40),
         test_lengths=(40, 256),
     )
