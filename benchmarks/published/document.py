@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+from benchmarks.gallery import bibliography, citation
 from benchmarks.published import number, rows
 
 DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "published.md"
@@ -15,9 +16,9 @@ def text() -> str:
     machine = result["machine"]
     lines = [
         BEGIN,
-        f"{machine['cpu']}, {machine['cores']} cores that other work shared, {result['date'][:10]}: the "
-        "mean of the seeds and their standard deviation, then each seed; the minutes are of all "
-        "seeds together, with compilation.\n",
+        f"{machine['cpu']}, one core that other work shared, {result['date'][:10]}: the mean of the "
+        "seeds and their standard deviation, then each seed; the minutes are of all seeds together, "
+        "with compilation.\n",
     ]
     for name in number.names():
         lines += _section(name, number.load(name), result["rows"])
@@ -28,10 +29,11 @@ def _section(name: str, config: number.Number, found: list[rows.Row]) -> list[st
     measured = [(model, rows.find(found, name, config, model)) for model in config.models]
     lines = [rows.line(row, config, model) for model, row in measured if row]
     missing = [f"`{model.label}`" for model, row in measured if row is None]
+    paper = bibliography()[config.source]
     head = [
         f"### {config.title}\n",
         f"`python -m benchmarks.published --numbers={name}`: {config.measured.replace('_', ' ')}, "
-        f"{config.seeds} seed{'s' * (config.seeds > 1)}.\n",
+        f"{config.seeds} seed{'s' * (config.seeds > 1)}. {citation(paper)}: *{paper['title']}*.\n",
     ]
     table = [
         "| model | parameters | expected | measured | seeds | met | minutes |",
@@ -41,8 +43,8 @@ def _section(name: str, config: number.Number, found: list[rows.Row]) -> list[st
         f"{row.met} | {row.minutes} |"
         for row in lines
     ]
-    note = [f"\nNot measured yet: {', '.join(missing)}."] if missing else []
-    return [*head, *(table if lines else []), *note, ""]
+    note = [f"Not measured yet: {', '.join(missing)}.", ""] if missing else []
+    return [*head, *([*table, ""] if lines else []), *note]
 
 
 def main() -> None:

@@ -10,15 +10,15 @@ from benchmarks.published.number import Expected, Model, OfTask
 
 
 def get_config():
-    """A GRU of 13,000 parameters: it is enough, and a fifth of the work."""
+    """A GRU of 3,400 parameters: it is enough, and a small part of the work."""
     return OfTask(
         title="The adding problem at T = 600",
         source="bai2018empirical",
         task="adding",
         measured="loss",
         models=[Model("gru", Expected("at most", 5.3e-5))],
-        hidden_size=64,
-        updates=4000,
-        learning_rate=5e-3,
+        hidden_size=32,
+        updates=3000,
+        learning_rate=1e-2,
         train_lengths=(600, 600),
     )

@@ -1,0 +1,18 @@
+"""Tiny Shakespeare in nanoGPT's recipe for a CPU: a loss of 1.88 on the validation text.
+
+    python -m benchmarks.published --numbers=shakespeare
+
+There a transformer of 0.8 million parameters reads 2,000 x 12 x 64 characters; here an LSTM does.
+"""
+
+from benchmarks.published.number import Expected, OfText
+
+
+def get_config():
+    """As configs/shakespeare.py has it."""
+    return OfText(
+        title="Tiny Shakespeare, 1,536,000 characters read",
+        source="karpathy2022nanogpt",
+        config="shakespeare",
+        expected=Expected("at most", 1.88),
+    )
