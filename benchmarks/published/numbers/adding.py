@@ -18,7 +18,7 @@ def get_config():
         measured="loss",
         models=[Model("gru", Expected("at most", 5.3e-5))],
         hidden_size=32,
-        updates=3000,
+        updates=8000,
         learning_rate=1e-2,
         train_lengths=(600, 600),
     )
