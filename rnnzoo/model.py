@@ -85,7 +85,8 @@ def sequence_model(
             linear = hk.Linear(embedding_size, name="embedding") if embedding_size else None
             embed = functools.partial(_features, linear, dtype)
         elif embedding_size:
-            embed = hk.Embed(symbols, embedding_size, name="embedding")
+            vectors = hk.Embed(symbols, embedding_size, name="embedding")
+            embed = functools.partial(_looked_up, vectors, dtype)  # Haiku's are of float32 always
         else:
             embed = functools.partial(jax.nn.one_hot, num_classes=symbols, dtype=dtype or float)
 
@@ -131,6 +132,10 @@ def sequence_model(
         lambda params, batch_size, key=None: initial_state(params, key, batch_size),
         needs_key,
     )
+
+
+def _looked_up(vectors: hk.Embed, dtype: Any, ids: jax.Array) -> jax.Array:
+    return vectors(ids).astype(dtype or float)
 
 
 def _features(

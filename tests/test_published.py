@@ -3,12 +3,11 @@
 import json
 import math
 
-import jax
 import pytest
 
 from benchmarks.gallery import bibliography
 from benchmarks.published import __main__ as published
-from benchmarks.published import document, number, rows, work
+from benchmarks.published import document, number, work
 from benchmarks.published.number import Expected, Model, OfTask, OfText
 from rnnzoo.errors import UserError
 from rnnzoo.tasks import learn
@@ -117,15 +116,8 @@ def test_a_text_is_trained_from_each_seed(measure, tmp_path, compiled_once):
         measure(of_task(), **given)
 
 
-@pytest.fixture
-def single_precision():
-    """As the numbers are measured; learned vectors have it always."""
-    with jax.enable_x64(False):
-        yield
-
-
 @pytest.mark.parametrize("name", number.names())
-def test_every_number_is_valid(name, single_precision):
+def test_every_number_is_valid(name):
     config = number.load(name)
     assert config.source in bibliography()
     labels = [model.label for model in config.models]
@@ -163,12 +155,6 @@ def test_mistakes_of_names(run_benchmark):
         OfText(**text, config="quickstart", keys={"train.epoch": 1}).check()
 
 
-def test_a_damaged_file_is_kept(tmp_path):
-    (tmp_path / "out.json").write_text('{"rows": [{}]}')
-    with pytest.raises(UserError, match="holds no published numbers"):
-        rows.read(tmp_path / "out.json")
-
-
 def test_expectations():
     assert SOLVES.met(0.9) and not SOLVES.met(0.89) and str(SOLVES) == "≥ 0.9"
     assert Expected("at most", 5e-5).met(5e-5) and not Expected("at most", 5e-5).met(6e-5)
@@ -178,5 +164,5 @@ def test_expectations():
     assert not about.met(math.nan) and not SOLVES.met(math.inf)
 
 
-def test_the_document_shows_the_results(single_precision):
+def test_the_document_shows_the_results():
     assert document.DOCUMENT.read_text("utf-8").endswith(document.text())

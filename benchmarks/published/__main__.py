@@ -41,7 +41,7 @@ def chosen() -> dict[str, number.Number]:
 def main() -> None:
     """Measures what is not there yet, and shows it."""
     wanted, path = chosen(), pathlib.Path(settings.OUT.value or rows.PATH)
-    found, commit = rows.read(path), report.commit()  # before the rows make it dirty
+    found, commit = report.kept(path, {}), report.commit()  # before the rows make it dirty
     for name, config in wanted.items():
         lines = []
         for model in config.models:
@@ -51,7 +51,7 @@ def main() -> None:
                 row = measured(name, config, model) | {"commit": commit}
                 key = (name, model.label)
                 found = [r for r in found if (r["number"], r["model"]) != key] + [row]
-                rows.write(path, found)
+                report.keep("published", {}, found, path)
                 jax.clear_caches()  # of this model: none is needed again
             lines.append(rows.line(row, config, model))
         columns = ["model", "expected", "measured", "seeds", "met", "parameters", "minutes"]

@@ -1,41 +1,15 @@
-"""The rows of published numbers: kept in one JSON file, and summed up."""
+"""The rows of published numbers, and how they are shown."""
 
 import json
-import pathlib
 import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from benchmarks import report
 from benchmarks.published.number import MEASURES, Model, Number
-from rnnzoo.errors import UserError
 
 Row = dict[str, Any]
 PATH = report.FOLDER / "results" / "published.json"
-
-
-def read(path: pathlib.Path) -> list[Row]:
-    """The rows of a file; none if there is no file.
-
-    Raises:
-      UserError: it is damaged.
-    """
-    if not path.exists():
-        return []
-    try:
-        rows = json.loads(path.read_text("utf-8"))["rows"]
-        return [row for row in rows if row["number"] and row["model"] and row["setting"]]
-    except (OSError, ValueError, LookupError, TypeError) as e:
-        raise UserError(
-            f"{path} holds no published numbers ({e}): bring it back, or give --out"
-        ) from e
-
-
-def write(path: pathlib.Path, rows: Sequence[Row]) -> None:
-    """Keeps the rows; whole or not at all, since they are the work of hours."""
-    new = path.with_suffix(".new.json")
-    report.write("published", {}, rows, str(new))
-    new.replace(path)
 
 
 def find(rows: Sequence[Row], name: str, number: Number, model: Model) -> Row | None:
