@@ -1,0 +1,39 @@
+"""The networks of Karpathy, Johnson and Li, 'Visualizing and understanding recurrent networks' (2015).
+
+    head -c 3258246 warpeace_input.txt > war_and_peace.txt
+    python -m rnnzoo.main --config=configs/war_and_peace.py --config.corpus.path=war_and_peace.txt
+    python -m rnnzoo.main evaluate runs/war_and_peace.txt-lstm --split=test
+"""
+
+from rnnzoo.config import default_config
+
+EPOCH = 261  # updates: 80 % of 3,258,246 bytes, by 100 rows of 100 time steps
+
+
+def get_config():
+    """Their optimiser and schedule."""
+    config = default_config()
+    config.corpus.name = "war_and_peace"
+    config.corpus.unit = "bytes"  # a line end is two, as in the paper's 3,258,246 characters
+    config.corpus.split = (0.8, 0.1, 0.1)
+    config.corpus.unknown = True  # two bytes, = and /, are in the test text alone
+
+    config.cell.name = "lstm"
+    config.cell.hidden_size = 64
+
+    config.train.epochs = 50
+    config.train.batch_size = 100
+    config.train.truncation = 100
+    config.train.sampling = "stream"
+    config.train.evaluate_every = 1
+    config.train.log_every = 10
+
+    config.optimizer.name = "rmsprop"
+    config.optimizer.learning_rate = 2e-3
+    config.optimizer.options.decay = 0.95
+    config.optimizer.schedule = "step"
+    config.optimizer.step_factor = 0.95
+    config.optimizer.step_first = 10 * EPOCH
+    config.optimizer.step_every = EPOCH
+    config.optimizer.clip_norm = 5.0
+    return config
