@@ -27,7 +27,7 @@ def get_config():
     config.train.batch_size = 100
     config.train.truncation = 100
     config.train.sampling = "stream"
-    config.train.evaluate_every = 1
+    config.train.evaluate_every = 5
     config.train.log_every = 10
 
     config.optimizer.name = "rmsprop"
