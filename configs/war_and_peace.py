@@ -40,6 +40,7 @@ def get_config():
     config.optimizer.name = "rmsprop"
     config.optimizer.learning_rate = 2e-3
     config.optimizer.options.decay = 0.95
+    config.optimizer.options.eps_in_sqrt = False  # as in Torch: the gradients are small
     config.optimizer.schedule = "step"
     config.optimizer.step_factor = 0.95
     config.optimizer.step_first = 10 * EPOCH
