@@ -74,8 +74,11 @@ def default_config() -> ConfigDict:
     config.optimizer = ConfigDict()
     config.optimizer.name = "adam"  # any of optax that takes a learning rate
     config.optimizer.learning_rate = 4e-3
-    config.optimizer.schedule = "cosine"  # constant, linear (to 0) or cosine (to 0)
+    config.optimizer.schedule = "cosine"  # constant, linear (to 0), cosine (to 0) or step
     config.optimizer.warmup = 0  # updates in which the learning rate rises from 0
+    config.optimizer.step_factor = 0.5  # of 'step': what the learning rate is multiplied by, ...
+    config.optimizer.step_first = 1000  # ... before which update after the warm-up ...
+    config.optimizer.step_every = 1000  # ... and then how often again, in updates
     config.optimizer.clip_norm = 1.0  # the gradient's largest global norm; 0 is no clipping
     config.optimizer.options = ConfigDict()  # the optimiser's own, such as momentum
 
@@ -262,6 +265,9 @@ _LEAST: dict[str, int] = {
     "train.keep": 1,
     "optimizer.learning_rate": 0,
     "optimizer.warmup": 0,
+    "optimizer.step_factor": 0,
+    "optimizer.step_first": 0,
+    "optimizer.step_every": 1,
     "optimizer.clip_norm": 0,
 }
 

@@ -41,7 +41,8 @@ class Job(NamedTuple):
         """The learning rate at the end of an epoch, by the schedule."""
         o, pieces = self.config.optimizer, self.trainer.source.pieces
         updates = self.config.train.epochs * pieces
-        rate = optimizers.rate_schedule(o.learning_rate, updates, o.schedule, o.warmup)
+        steps = optimizers.Steps(o.step_factor, o.step_first, o.step_every)
+        rate = optimizers.rate_schedule(o.learning_rate, updates, o.schedule, o.warmup, steps)
         return float(np.asarray(rate(epoch * pieces)))
 
 

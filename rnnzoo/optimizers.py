@@ -2,9 +2,10 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from rnnzoo.errors import UserError, blaming, did_you_mean
@@ -26,6 +27,20 @@ def names() -> list[str]:
     )
 
 
+class Steps(NamedTuple):
+    """When the schedule 'step' lowers the learning rate, in updates after the warm-up.
+
+    Attributes:
+      factor: what each step multiplies the learning rate by.
+      first: the update before which the first step is.
+      every: updates from one step to the next.
+    """
+
+    factor: float = 0.5
+    first: int = 1000
+    every: int = 1000
+
+
 def make(
     name: str,
     learning_rate: float,
@@ -33,6 +48,9 @@ def make(
     *,
     schedule: str = "constant",
     warmup: int = 0,
+    step_factor: float = Steps().factor,
+    step_first: int = Steps().first,
+    step_every: int = Steps().every,
     clip_norm: float = 1.0,
     options: Mapping[str, Any] | None = None,
 ) -> optax.GradientTransformation:
@@ -44,6 +62,9 @@ def make(
       updates: how many updates the training makes; schedules that decay end there.
       schedule: a name of `SCHEDULES`: how the learning rate goes on after the warm-up.
       warmup: number of updates in which the learning rate first rises, linearly from 0.
+      step_factor: see `Steps`, as the next two.
+      step_first: in updates.
+      step_every: in updates.
       clip_norm: the gradient's largest global norm; 0 for no clipping.
       options: further arguments of the optax function, such as {'momentum': 0.9}.
 
@@ -53,7 +74,8 @@ def make(
     """
     if name not in names():
         raise UserError(f"no optimizer is named {name!r}: {did_you_mean(name, names())}")
-    rate = rate_schedule(learning_rate, updates, schedule, warmup)
+    steps = Steps(step_factor, step_first, step_every)
+    rate = rate_schedule(learning_rate, updates, schedule, warmup, steps)
     factory, options = getattr(optax, name), dict(options or {})
     known = set(inspect.signature(factory).parameters) - {"learning_rate"}
     for option in options:
@@ -70,7 +92,11 @@ def make(
 
 
 def rate_schedule(
-    learning_rate: float, updates: int, schedule: str = "constant", warmup: int = 0
+    learning_rate: float,
+    updates: int,
+    schedule: str = "constant",
+    warmup: int = 0,
+    steps: Steps | None = None,
 ) -> optax.Schedule:
     """The learning rate after so many updates; arguments and errors are those of `make`."""
     if schedule not in SCHEDULES:
@@ -80,15 +106,22 @@ def rate_schedule(
             f"optimizer.warmup of {warmup} updates is not less than the training's {updates}: "
             "lower it, or train for more epochs"
         )
-    rate = SCHEDULES[schedule](learning_rate, updates - warmup)
+    rate = SCHEDULES[schedule](learning_rate, updates - warmup, steps or Steps())
     if not warmup:
         return rate
     return optax.join_schedules([optax.linear_schedule(0, learning_rate, warmup), rate], [warmup])
 
 
-# (learning rate, number of updates) -> schedule
-SCHEDULES: dict[str, Callable[[float, int], optax.Schedule]] = {
-    "constant": lambda rate, updates: optax.constant_schedule(rate),
-    "linear": lambda rate, updates: optax.linear_schedule(rate, 0, updates),
-    "cosine": optax.cosine_decay_schedule,
+def _stepwise(rate: float, updates: int, steps: Steps) -> optax.Schedule:
+    del updates
+    factor, first, every = steps
+    return lambda update: rate * factor ** jnp.maximum(0, (update - first) // every + 1)
+
+
+# (learning rate, number of updates, steps) -> schedule
+SCHEDULES: dict[str, Callable[[float, int, Steps], optax.Schedule]] = {
+    "constant": lambda rate, updates, steps: optax.constant_schedule(rate),
+    "linear": lambda rate, updates, steps: optax.linear_schedule(rate, 0, updates),
+    "cosine": lambda rate, updates, steps: optax.cosine_decay_schedule(rate, updates),
+    "step": _stepwise,
 }

@@ -3,6 +3,7 @@ import pathlib
 
 import pytest
 
+from rnnzoo import batches
 from rnnzoo import config as configs
 from rnnzoo.errors import UserError
 
@@ -17,6 +18,14 @@ def write(path, text):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_config_of_the_project_is_valid(path):
     assert configs.load(path).to_dict() == configs.complete(configs.load(path)).to_dict()
+
+
+def test_the_learning_rate_of_war_and_peace_steps_down_once_an_epoch():
+    config = configs.load("war_and_peace")
+    trained, t = int(config.corpus.split[0] * 3_258_246), config.train
+    row = -(-(trained - 1) // t.batch_size)
+    pieces = batches.number_of_pieces(row, t.truncation)
+    assert (config.optimizer.step_first, config.optimizer.step_every) == (10 * pieces, pieces)
 
 
 def test_a_saved_config_comes_back(tmp_path):

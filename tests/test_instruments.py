@@ -95,6 +95,13 @@ def test_gates_have_the_letters_of_the_equations(cell, gates):
     assert all(v.shape == (4, s.units) and np.isfinite(v).all() for s, v in signals.items())
 
 
+def test_a_dropout_mask_is_no_unit():
+    model, params = trained_on_nothing("variational_dropout", "zoneout")
+    states = [s for s in look_inside(model, params, text()).signals if s.kind == "state"]
+    assert [(s.layer, s.units) for s in states] == [(1, 6), (1, 6), (2, 6), (2, 6)]  # h and c each
+    assert not any("dead" in line for line in warnings(observe(model, params, text())))
+
+
 class Saturated(hk.RNNCore):
     """A gate that is always closed, a constant one that is half open, and a dead unit in four."""
 

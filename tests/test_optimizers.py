@@ -43,10 +43,12 @@ def test_the_gradient_is_clipped_by_its_global_norm():
         ("constant", [0.0, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0]),
         ("linear", [0.0, 0.5, 1.0, 0.75, 0.5, 0.25, 0.0]),
         ("cosine", [0.0, 0.5, 1.0, 0.853553, 0.5, 0.146447, 0.0]),
+        ("step", [0.0, 0.5, 1.0, 0.1, 0.1, 0.01, 0.01]),
     ],
 )
 def test_schedules_rise_and_then_end_with_the_training(schedule, rates):
-    optimizer = optimizers.make("sgd", 1.0, 6, schedule=schedule, warmup=2)
+    steps = {"step_factor": 0.1, "step_first": 1, "step_every": 2}
+    optimizer = optimizers.make("sgd", 1.0, 6, schedule=schedule, warmup=2, **steps)
     np.testing.assert_allclose(-steps_of(optimizer, [1.0], 7)[:, 0], rates, atol=1e-6)
 
 

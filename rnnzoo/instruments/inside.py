@@ -60,8 +60,9 @@ def look_inside(
 ) -> Inside:
     """Reads a text with a model and keeps all that its cells compute.
 
-    A state of more than `MOST_UNITS` numbers is thinned out evenly. What a cell computes in loops of
-    its own within a time step is not seen.
+    What a step hands on as it is, such as a dropout mask, is left out, and a state of more than
+    `MOST_UNITS` numbers is thinned out evenly. What a cell computes in loops of its own within a time
+    step is not seen.
 
     Args:
       model: the language model.
@@ -81,6 +82,7 @@ def _read(model, params, ids, state):
     key = jax.random.key(0) if model.needs_key(params) else None
     closed = _trace(model, params, state)
     gates = {id(eqn): gate for eqn, gate in find_gates(closed.jaxpr, 1)}
+    shown = _shown(closed.jaxpr, state)
 
     def step(state, now):
         t, before, target = now
@@ -88,7 +90,7 @@ def _read(model, params, ids, state):
         (logits, state), seen = _run(closed, gates, (params, own_key, before[None, None], state))
         expected = jax.nn.log_softmax(logits[0, 0])
         entropy = -jnp.sum(jnp.exp(expected) * expected)
-        values = [_thin(v) for v in [*_parts(state), *seen]]
+        values = [_thin(v) for v in [*_parts(state, shown), *seen]]
         return state, (negative_log_likelihood(logits[0, 0], target), entropy, values)
 
     steps = jnp.arange(len(ids) - 1), ids[:-1], ids[1:]
@@ -125,13 +127,19 @@ def _run(closed, gates: dict[int, Gate], arguments) -> tuple[Any, list]:
     return (logits, jax.tree.unflatten(jax.tree.structure(arguments[-1]), state)), seen
 
 
-def _parts(state: State) -> list[jax.Array]:
+def _shown(jaxpr: Jaxpr, state: State) -> list[bool]:
+    """Which parts of a state are shown: several numbers each, which the traced step does not hand on."""
+    leaves = jax.tree.leaves(state)
+    before, after = (v[len(v) - len(leaves) :] for v in (jaxpr.invars, jaxpr.outvars))
+    return [
+        jnp.issubdtype(leaf.dtype, jnp.inexact) and leaf.size > 1 and old is not new
+        for leaf, old, new in zip(leaves, before, after, strict=True)
+    ]
+
+
+def _parts(state: State, shown: list[bool]) -> list[jax.Array]:
     """The parts of a state of one row that are shown; of complex numbers, the real ones."""
-    return [a.real for a in jax.tree.leaves(state) if _is_shown(a)]
-
-
-def _is_shown(a) -> bool:
-    return jnp.issubdtype(a.dtype, jnp.inexact) and a.size > 1
+    return [a.real for a, seen in zip(jax.tree.leaves(state), shown, strict=True) if seen]
 
 
 def _thin(values: jax.Array) -> jax.Array:
@@ -148,16 +156,16 @@ def _signals(model: LanguageModel) -> tuple[Signal, ...]:
         state = model.initial_state(params, 1)
         closed = _trace(model, params, state)
         layers = _layers(closed.jaxpr.eqns)
-        found.extend(_states(state, len(layers) > 1))
+        found.extend(_states(state, _shown(closed.jaxpr, state), len(layers) > 1))
         found.extend(_gates(closed.jaxpr, layers))
 
     jax.eval_shape(describe, jax.eval_shape(model.init, jax.random.key(0)))
     return tuple(_told_apart(found))
 
 
-def _states(state: State, is_stack: bool):
-    for path, leaf in jax.tree.leaves_with_path(state):
-        if _is_shown(leaf):
+def _states(state: State, shown: list[bool], is_stack: bool):
+    for (path, leaf), seen in zip(jax.tree.leaves_with_path(state), shown, strict=True):
+        if seen:
             layer, path = (path[0].idx + 1, path[1:]) if is_stack else (1, path)
             yield Signal(layer, "state", _state_name(path), _thinned(leaf.size))
 
