@@ -31,7 +31,7 @@ def side_by_side(
       most: how many run at once; None for as many as there are cores.
 
     Raises:
-      Exception: what a job raised, once those that run have ended; no other begins.
+      Exception: what a job raised; the others are stopped.
     """
     own = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [None] * cores()
     most = min(most or len(own), len(own), max(1, len(jobs)))
@@ -45,8 +45,10 @@ def side_by_side(
             try:
                 for future in as_completed(futures):
                     yield future.result()
-            finally:
-                pool.shutdown(cancel_futures=True)
+            except BaseException:  # a job failed, or the whole is stopped: no process stays behind
+                for process in multiprocessing.active_children():
+                    process.terminate()
+                raise
 
 
 def _alone(free, function, arguments):

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import sys
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -121,6 +122,7 @@ def run(main: Callable[[], None], used: Sequence[flags.FlagHolder]) -> None:
                 raise app.UsageError(f"--{name} has no meaning for this benchmark: leave it out")
         if not FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # JAX tells which devices it does not find
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
         try:
             _check_out()
             print("compiling, then timing ...", file=sys.stderr)
