@@ -131,16 +131,17 @@ def _bits(value: float | None) -> str:
 
 def figure(rows: Sequence[Row]) -> Figure:
     """What each cell reaches, against the speed of its training."""
-    cells = [p for p in places(rows) if p.is_cell and p.microseconds and math.isfinite(p.best)]
+    bits = {place.name: place.best for place in places(rows)}
+    worst = bits.get("1-gram", math.inf)
+    cells = [p for p in places(rows) if p.is_cell and p.microseconds and p.best < worst]
     front = [cells[i] for i in pareto([(_speed(p), -p.best) for p in cells])]
     others = [place for place in cells if place not in front]
     ends = [min(map(_speed, cells)), max(map(_speed, cells))]
-    bits = {place.name: place.best for place in places(rows)}
     return Figure(
         "santa-speed", "Santa Claus: quality against speed",
         "Bits per character of the validation text, the best of those measured, against time steps of "
         "training per second with one row. No cell is both better and faster than "
-        f"{', '.join(p.name for p in front)}.",
+        f"{', '.join(p.name for p in front)}. Cells worse than counting single characters are left out.",
         "time steps per second", "bits per character",
         [
             _points("others", None, others),
