@@ -115,7 +115,11 @@ def rate_schedule(
 def _stepwise(rate: float, updates: int, steps: Steps) -> optax.Schedule:
     del updates
     factor, first, every = steps
-    return lambda update: rate * factor ** jnp.maximum(0, (update - first) // every + 1)
+
+    def schedule(update):
+        return rate * factor ** jnp.maximum(0, (jnp.asarray(update) - first) // every + 1)
+
+    return schedule
 
 
 # (learning rate, number of updates, steps) -> schedule
