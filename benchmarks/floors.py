@@ -10,6 +10,7 @@ import math
 import pathlib
 import time
 
+import numpy as np
 from absl import flags
 
 from benchmarks import report, settings
@@ -17,14 +18,15 @@ from benchmarks.epochs import CORPUS
 from rnnzoo import corpus as corpora
 from rnnzoo import floors
 from rnnzoo.loss import bits_per_character
+from rnnzoo.vocabulary import Vocabulary
 
 MOST = flags.DEFINE_integer("order", 6, "The characters of the longest n-grams.", lower_bound=1)
 USED = (CORPUS, MOST)
 SPLIT = (0.9, 0.1, 0.0)
 
 
-def of_text(found: corpora.Corpus, order: int) -> list[dict]:
-    """The floors of one text, a row for each model.
+def cut(found: corpora.Corpus) -> tuple[Vocabulary, np.ndarray, np.ndarray]:
+    """A text's vocabulary, and the ids of its part to learn from and of the one to predict.
 
     Characters that only the held-out part has are one unknown symbol, the last of the vocabulary.
     """
@@ -32,6 +34,13 @@ def of_text(found: corpora.Corpus, order: int) -> list[dict]:
     unknown = bool((found.first >= len(train)).any())
     vocabulary = found.vocabulary_until(len(train), unknown)
     seen, ahead = (vocabulary.encode_again(p, found.vocabulary) for p in (train, held_out))
+    return vocabulary, seen, ahead
+
+
+def of_text(found: corpora.Corpus, order: int) -> list[dict]:
+    """The floors of one text, a row for each model; see `cut`."""
+    train, held_out, _ = corpora.split(found.ids, SPLIT)
+    vocabulary, seen, ahead = cut(found)
     seen_bytes, ahead_bytes = (found.vocabulary.to_bytes(p) for p in (train, held_out))
 
     def n_gram(n, smoothing):

@@ -13,8 +13,8 @@ The paper's other cells have as many parameters as its LSTMs of 64, 128, 256 and
 are the cells' own, the gradient's norm is clipped instead of each of its numbers, and there is no
 dropout.
 
-Loss of the LSTM of 64 units on the validation text after 5, 10, 15 and 20 epochs: 1.870, 1.698, 1.621
-and 1.583 nats (the paper's after 50, on the test text: 1.449).
+Loss of the LSTM of 64 units after the 50 epochs: 1.520 nats on the validation text, 1.516 on the test
+text (the paper's, from memory: 1.449).
 """
 
 from rnnzoo.config import default_config

@@ -44,7 +44,7 @@ def tiny(tmp_path, monkeypatch):
     return {"book": tmp_path / "book.txt"}
 
 
-def test_rows_are_measured_once(run_benchmark, tiny, tmp_path, monkeypatch):
+def test_rows_are_measured_once(run_benchmark, tiny, monkeypatch):
     out, result = run_benchmark(santa, cells="elman,elman", epochs="1,4", **tiny)
     assert "elman" in out and "6-gram" in out
     (row,) = board.models(result["rows"])
@@ -55,7 +55,6 @@ def test_rows_are_measured_once(run_benchmark, tiny, tmp_path, monkeypatch):
     assert result["settings"]["hidden_size"] == 4
     monkeypatch.setattr(work, "measure", lambda *job: pytest.fail("measured twice"))
     run_benchmark(santa, cells="elman", epochs="4", **tiny)
-    monkeypatch.undo()
 
 
 def test_a_recipe_that_changed_is_another_board(run_benchmark, tiny):
@@ -122,7 +121,7 @@ def test_table_and_figure(step_times):
 
 
 def test_the_documents_show_the_results():
-    rows = json.loads(document.RESULT.read_text("utf-8"))["rows"]
+    rows = json.loads(board.PATH.read_text("utf-8"))["rows"]
     for path, most in document.DOCUMENTS.items():
         text = path.read_text("utf-8")
         assert board.table(rows, most)[1][0][1] in text

@@ -25,6 +25,8 @@ pytestmark = pytest.mark.usefixtures("compiled_once")
 )
 def test_each_seed_is_as_if_it_were_alone(sampling, devices, at_once, monkeypatch):
     monkeypatch.setattr(update, "AT_ONCE", 10**9 if at_once else 0)
+    turns, in_turn = [], update._in_turn
+    monkeypatch.setattr(update, "_in_turn", lambda *a: turns.append(a) or in_turn(*a))
     model = language_model(lambda: make("elman", 6), V)
     optimizer = optimizers.make("adam", 0.02, updates=100)
     text = source(TEXT, sampling, B, T, L)
@@ -38,6 +40,7 @@ def test_each_seed_is_as_if_it_were_alone(sampling, devices, at_once, monkeypatc
         return [trainer.params(state, i) for i in range(seeds)], epoch
 
     together, outcome = trained(3, 2)
+    assert bool(turns) != at_once
     assert outcome.pieces == text.pieces and outcome.losses[0] != outcome.losses[1]
     for i in range(2):
         (alone,), epoch = trained(3 + i, 1)

@@ -49,8 +49,8 @@ def _against_speed(places: Sequence[Place]) -> Figure:
     points = [Line(p.cell, i, [p.speed], [p.score], style="points") for i, p in enumerate(places)]
     return Figure(
         "speed", "Quality against speed",
-        "Mean score against the time steps of training per second. No cell is "
-        f"both better and faster than {names}.",
+        "Mean score against the time steps of training per second. No cell is both better and faster "
+        f"than {names}.",
         "time steps per second", "mean score", [*points, line], log_x=True, group="pareto",
     )  # fmt: skip
 

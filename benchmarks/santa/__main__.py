@@ -27,14 +27,13 @@ BOOK = flags.DEFINE_string("book", "santa", "The text: a corpus' name, or a file
 USED = (settings.CELLS, settings.CELL_MODULES, EPOCHS, SEED, BOOK, jobs.JOBS)
 CELLS = ("elman", "stacked_elman", "gru", "lstm")  # of the exercise
 ORDER = 6  # characters of the longest n-grams
-PATH = report.FOLDER / "results" / "santa.json"
 
 
 def main() -> None:
     """Trains what the board lacks, writes its rows, and shows it."""
     for module in settings.CELL_MODULES.value:
         registry.load_module(module)
-    path = pathlib.Path(settings.OUT.value or PATH)
+    path = pathlib.Path(settings.OUT.value or board.PATH)
     text = work.read(BOOK.value)
     asked = {"sha256": text.found.sha256, **work.recipe()}
     rows = report.kept(path, asked) or floors.of_text(text.found, ORDER)

@@ -7,13 +7,16 @@ import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from benchmarks import gallery
+from benchmarks import gallery, report
 from benchmarks.leaderboard.page import pareto
 from rnnzoo.report.figure import Figure, Line
 
 Row = dict[str, Any]
 FLOORS = {"6-gram": "solid", "4-gram": "dash", "xz": "dot"}  # in the figure
 SMOOTHING = "kneser-ney"  # of the n-grams that are shown: the better one
+
+
+PATH = report.FOLDER / "results" / "santa.json"
 
 
 class Place(NamedTuple):

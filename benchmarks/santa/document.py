@@ -1,15 +1,13 @@
 """docs/santa.md and the README's ten best, as the results are: `python -m benchmarks.santa.document`."""
 
 import json
-import pathlib
 import re
 from collections.abc import Sequence
 
+from benchmarks.gallery import ROOT
 from benchmarks.santa import board
 from rnnzoo.report import static
 
-ROOT = pathlib.Path(__file__).parents[2]
-RESULT = ROOT / "benchmarks" / "results" / "santa.json"
 PICTURE = ROOT / "docs" / "pictures" / "santa-speed.png"
 # Of each document, how many cells it shows; None for all.
 DOCUMENTS = {ROOT / "README.md": 10, ROOT / "docs" / "santa.md": None}
@@ -32,7 +30,7 @@ def filled(text: str, rows: Sequence[board.Row], most: int | None) -> str:
 
 def main() -> None:
     """Writes the documents' parts, and the picture."""
-    rows = json.loads(RESULT.read_text("utf-8"))["rows"]
+    rows = json.loads(board.PATH.read_text("utf-8"))["rows"]
     for path, most in DOCUMENTS.items():
         path.write_text(filled(path.read_text("utf-8"), rows, most), encoding="utf-8")
         print(path)

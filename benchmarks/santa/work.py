@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from benchmarks import report
+from benchmarks import floors, report
 from rnnzoo import cache, corpus, optimizers, registry, train
 from rnnzoo import config as configs
 from rnnzoo.encoding import Part, encode
@@ -17,7 +17,6 @@ from rnnzoo.evaluate import evaluate
 from rnnzoo.loss import bits_per_character
 from rnnzoo.model import count_parameters, language_model
 
-SPLIT = (0.9, 0.1, 0.0)
 EVERY = 50  # epochs between two points of a curve
 OPTIMIZER = ("name", "learning_rate", "schedule", "warmup", "clip_norm")  # what the recipe sets
 # The last line before a book of Project Gutenberg, and the first after it.
@@ -44,7 +43,7 @@ class Text(NamedTuple):
 
 
 def read(name: str) -> Text:
-    """The book without its licence, which would be two thirds of the last tenth.
+    """The book without its licence, which would be all of the last tenth.
 
     Args:
       name: of a corpus, or a file; one that is not of Project Gutenberg is taken whole.
@@ -59,11 +58,8 @@ def read(name: str) -> Text:
         found = corpus.Corpus(
             found.name, encoded.sha256, encoded.vocabulary, encoded.ids, encoded.first
         )
-    parts = corpus.split(found.ids, SPLIT)
-    unknown = bool((found.first >= len(parts.train)).any())
-    vocabulary = found.vocabulary_until(len(parts.train), unknown)
-    ids = [vocabulary.encode_again(p, found.vocabulary) for p in (parts.train, parts.validation)]
-    return Text(found, *ids, len(vocabulary))
+    vocabulary, train_ids, validation_ids = floors.cut(found)
+    return Text(found, train_ids, validation_ids, len(vocabulary))
 
 
 def measure(cell: str, seed: int, epochs: Sequence[int], name: str, modules: Sequence[str]):
@@ -130,5 +126,5 @@ def recipe() -> dict[str, Any]:
         "max_subsequence_length": config.train.max_subsequence_length,
         "optimizer": {key: config.optimizer[key] for key in OPTIMIZER},
         "schedule_epochs": config.train.epochs,
-        "split": list(SPLIT),
+        "split": list(floors.SPLIT),
     }

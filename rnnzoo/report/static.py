@@ -59,9 +59,8 @@ def save(
 
 def _size(figure: Figure | Heat) -> tuple[float, float]:
     if isinstance(figure, Heat) and figure.written:
-        return 3.5 + 0.5 * len(figure.x), 2 + (0.4 if figure.spread is not None else 0.3) * len(
-            figure.y
-        )
+        row = 0.3 if figure.spread is None else 0.4
+        return 3.5 + 0.5 * len(figure.x), 2 + row * len(figure.y)
     return (6, 5.4) if getattr(figure, "square", False) else (7, 4.2)
 
 
