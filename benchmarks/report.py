@@ -140,7 +140,8 @@ def print_table(title: str, columns: Sequence[str], lines: Sequence[Sequence[str
     for line in lines:
         table.add_row(*line)
     # A table is read whole or not at all: a narrow terminal wraps it, a file has no width.
-    console = Console(width=max(Console().width, 120))
+    needed = Console(width=10_000).measure(table).maximum
+    console = Console(width=max(Console().width, 120, needed))
     console.print(title)
     console.print(table)
     return console
