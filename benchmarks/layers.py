@@ -2,6 +2,8 @@
 
     python -m benchmarks.layers
     python -m benchmarks.layers --peers=torch,flax --cells=lstm
+    python -m benchmarks.layers --cells=lstm --batch_size=16 --hidden_size=768 --time_steps=1024 \
+        --dtype=bfloat16 --passes=forward --passes=both
 
 Inputs are dense, [T, B, D] with D = H; the loss is the mean of the squared outputs, and the
 gradients are by the inputs and all weights. The contenders of a cell:
@@ -13,19 +15,26 @@ gradients are by the inputs and all weights. The contenders of a cell:
   torch.nn          on one thread and on two; the faster is the one to compare with
   torchrecurrent    likewise
   flax, keras       jitted, as their users run them
+  cudnn             on a GPU: `jax.experimental.rnn.lstm`
+  whole_sequence    on a GPU: rnnzoo's cell in a prototype of a kernel, `benchmarks.whole_sequence`
+
+On a GPU, PyTorch's layers are cuDNN's, and products of float32 are in TF32 on both sides when timed; the
+check is made in float32's own precision.
 
 Every contender's loss and gradients are checked against rnnzoo's first, with the weights mapped.
 Haiku's cores fix another function for two of the cells; there they are checked, and compared in
 time, against rnnzoo's cell with the options that make it that function.
 """
 
+import contextlib
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 import haiku as hk
 import jax
+import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
@@ -41,6 +50,15 @@ CELLS = ("elman", "gru", "lstm")
 PEERS = flags.DEFINE_list(
     "peers", ["all"], f"Some of {', '.join(NAMES)}, or 'all' that are installed."
 )
+PASSES = flags.DEFINE_multi_enum(
+    "passes",
+    ["both"],
+    ["forward", "both"],
+    "Forward alone, or forward and backward; may be repeated.",
+)
+DTYPE = flags.DEFINE_enum(
+    "dtype", "float32", ["float32", "bfloat16"], "The precision of inputs, weights and states."
+)
 TIME_STEPS = flags.DEFINE_integer("time_steps", 128, "T, the length of a sequence.", lower_bound=1)
 USED = (
     settings.CELLS,
@@ -48,13 +66,16 @@ USED = (
     settings.HIDDEN_SIZE,
     TIME_STEPS,
     settings.BATCH_SIZE,
+    PASSES,
+    DTYPE,
     settings.ROUNDS,
 )
+TOLERANCE = {"float32": 1e-4, "bfloat16": 3e-2}
 
 
-def inputs(T: int, B: int, D: int) -> jax.Array:
+def inputs(T: int, B: int, D: int, dtype: Any = float) -> jax.Array:
     """Inputs [T, B, D]."""
-    return jax.random.normal(jax.random.key(1), (T, B, D))
+    return jax.random.normal(jax.random.key(1), (T, B, D)).astype(dtype)
 
 
 def parameters(cell: str, H: int, options: Mapping[str, Any], xs: jax.Array) -> Params:
@@ -67,7 +88,8 @@ def parameters(cell: str, H: int, options: Mapping[str, Any], xs: jax.Array) -> 
     params = hk.transform(step).init(jax.random.key(0), xs[0])
     rng = np.random.default_rng(0)
     return jax.tree.map(
-        lambda a: 0.1 * rng.standard_normal(a.shape).astype(a.dtype) if a.ndim == 1 else a, params
+        lambda a: (0.1 * rng.standard_normal(a.shape) if a.ndim == 1 else a).astype(xs.dtype),
+        params,
     )
 
 
@@ -109,21 +131,25 @@ def by_function(
     return [({}, [p for p in among.values() if p is not haiku]), (options, [haiku])]
 
 
-def check(layers: Mapping[str, Layer]) -> dict[str, float]:
+def check(layers: Mapping[str, Layer], tolerance: float = TOLERANCE["float32"]) -> dict[str, float]:
     """Checks the layers' losses and gradients against the first's; seconds of their first calls.
 
     Raises:
       ArithmeticError: one computes another function.
     """
     seconds, results = {}, {}
-    for name, layer in layers.items():
-        seconds[name], results[name] = first_call(layer.call)
+    # A GPU's products are of lower precision by default; a CPU's are not, and compile once.
+    on_gpu = jax.default_backend() == "gpu"
+    with jax.default_matmul_precision("highest") if on_gpu else contextlib.nullcontext():
+        for name, layer in layers.items():
+            seconds[name], results[name] = first_call(layer.call)
     _, d_xs, d_params = results[next(iter(layers))]
     workloads.check_same(
         {
             name: workloads.layer_figures(layer, results[name], d_xs, d_params)
             for name, layer in layers.items()
-        }
+        },
+        tolerance,
     )
     return seconds
 
@@ -135,6 +161,8 @@ def measure(
     time_steps: int,
     batch_size: list[int],
     rounds: int,
+    passes: Sequence[str] = ("both",),
+    dtype: str = "float32",
 ) -> list[dict]:
     """Checks all contenders, and times those of a cell and batch size in one interleaved run.
 
@@ -145,10 +173,11 @@ def measure(
       time_steps: T.
       batch_size: the sizes of B.
       rounds: samples of each contender.
+      passes: 'forward' for that alone, 'both' for forward and backward.
+      dtype: the precision of inputs, weights and states.
 
     Returns:
-      One row for each cell, batch size and contender: its times in seconds per forward and
-      backward pass, microseconds per time step of all B rows, and `times_rnnzoo`, its median over
+      One row for each cell, batch size, pass and contender: its times in seconds, microseconds per time step of all B rows, and `times_rnnzoo`, its median over
       that of rnnzoo with the same function.
 
     Raises:
@@ -158,28 +187,37 @@ def measure(
     among, rows = choose(peers), []
     for cell in settings.cells(cells, CELLS):
         for B in batch_size:
-            xs = inputs(time_steps, B, hidden_size)
-            calls, first_calls, ours = {}, {}, {}
+            xs = inputs(time_steps, B, hidden_size, jnp.dtype(dtype))
+            layers, first_calls, ours = {}, {}, {}
             for options, group in by_function(cell, among):
-                layers = contenders(cell, hidden_size, options, xs, group)
-                first_calls |= check(layers)
-                calls |= {name: layer.call for name, layer in layers.items()}
-                ours |= dict.fromkeys(layers, next(iter(layers)))
-            timings = interleave(calls, rounds)
-            rows += [
-                {
-                    "cell": cell,
-                    "batch_size": B,
-                    "contender": name,
-                    "compared_with": ours[name],
-                    "microseconds_per_step": 1e6 * timing.median / time_steps,
-                    "times_rnnzoo": timing.median / timings[ours[name]].median,
-                    "first_call_seconds": first_calls[name],
-                    **timing.as_json(),
-                }
-                for name, timing in timings.items()
-            ]
+                alike = contenders(cell, hidden_size, options, xs, group)
+                first_calls |= check(alike, TOLERANCE[dtype])
+                layers |= alike
+                ours |= dict.fromkeys(alike, next(iter(alike)))
+            for each in passes:
+                calls = {name: _call(layer, each) for name, layer in layers.items()}
+                for call in calls.values():
+                    first_call(call)  # the check may have compiled another precision's
+                timings = interleave(calls, rounds)
+                rows += [
+                    {
+                        "cell": cell,
+                        "batch_size": B,
+                        "pass": each,
+                        "contender": name,
+                        "compared_with": ours[name],
+                        "microseconds_per_step": 1e6 * timing.median / time_steps,
+                        "times_rnnzoo": timing.median / timings[ours[name]].median,
+                        "first_call_seconds": first_calls[name],
+                        **timing.as_json(),
+                    }
+                    for name, timing in timings.items()
+                ]
     return rows
+
+
+def _call(layer: Layer, each: str) -> Callable[[], Any]:
+    return layer.call if each == "both" else layer.forward
 
 
 def main() -> None:
@@ -188,12 +226,13 @@ def main() -> None:
     rows = measure(**asked)
     path = report.write("layers", asked, rows, settings.OUT.value)
     report.show(
-        f"Forward and backward over {TIME_STEPS.value} dense inputs; a step is one of all B rows",
-        ["cell", "B", "contender", "µs/step", "spread", "× rnnzoo's time", "first call"],
+        f"A layer over {TIME_STEPS.value} dense inputs; a step is one of all B rows",
+        ["cell", "B", "pass", "contender", "µs/step", "spread", "× rnnzoo's time", "first call"],
         [
             (
                 row["cell"],
                 str(row["batch_size"]),
+                row["pass"],
                 row["contender"],
                 f"{row['microseconds_per_step']:,.1f}",
                 report.spread(row),

@@ -2,7 +2,7 @@
 
     python -m benchmarks.limits
 
-  large product      [N, N] by [N, N]: operations per second
+  large product      [N, N] by [N, N]: operations per second; on a GPU of float32 and of bfloat16
   product in a loop  [B, H] by [H, 4H], each step on the result of the one before, as in a
                      recurrent network: operations per second
   matrix by vector   the same with one row and a square matrix, from one that sits in a core's
@@ -24,6 +24,7 @@ from benchmarks.timing import Timing, first_call, interleave
 
 USED = (settings.BATCH_SIZE, settings.ROUNDS)
 LARGE = 2048  # N of the large product
+LARGE_ON_GPU = 8192
 IN_LOOP = 256  # H of the product in a loop
 MATRICES = (256, 512, 1024, 2048, 4096)  # rows of a square matrix: from 256 KiB to 64 MiB
 MEMORY = 2**24  # numbers in an array: 64 MiB
@@ -52,8 +53,11 @@ class Probe(NamedTuple):
 
 def probes(batch_size: Sequence[int]) -> list[Probe]:
     """Everything that is measured, products in a loop with each B; all have had their first call."""
+    on_gpu = jax.default_backend() == "gpu"
+    large = LARGE_ON_GPU if on_gpu else LARGE
     found = [
-        _large_product(LARGE),
+        _large_product(large),
+        *([_large_product(large, jnp.bfloat16)] if on_gpu else []),
         *(_product_in_a_loop(B, IN_LOOP) for B in sorted(set(batch_size))),
         *map(_matrix_by_vector, MATRICES),
         _memory(MEMORY),
@@ -63,9 +67,10 @@ def probes(batch_size: Sequence[int]) -> list[Probe]:
     return found
 
 
-def _large_product(N: int) -> Probe:
-    a, multiply = jnp.ones((N, N)), jax.jit(jnp.matmul)
-    return Probe("large product", f"[{N}, {N}] × [{N}, {N}]", lambda: multiply(a, a), 2 * N**3)
+def _large_product(N: int, dtype: jnp.dtype = jnp.float32) -> Probe:
+    a, multiply = jnp.ones((N, N), dtype), jax.jit(jnp.matmul)
+    shape = f"[{N}, {N}] × [{N}, {N}]{', bfloat16' * (dtype == jnp.bfloat16)}"
+    return Probe("large product", shape, lambda: multiply(a, a), 2 * N**3)
 
 
 def _product_in_a_loop(B: int, H: int) -> Probe:

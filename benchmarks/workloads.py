@@ -137,6 +137,7 @@ class Layer(NamedTuple):
 
     Attributes:
       call: () -> what is timed: forward and backward, as the layer's framework returns it.
+      forward: () -> what is timed without a backward pass: the outputs.
       read: that result -> (loss, gradients by the inputs [T, B, D], gradients by the weights), as
         arrays; the loss is the mean of the squared outputs.
       weights: rnnzoo's parameters -> the layer's, a tree like its gradients. It reorders, flips
@@ -144,6 +145,7 @@ class Layer(NamedTuple):
     """
 
     call: Callable[[], Any]
+    forward: Callable[[], Any]
     read: Callable[[Any], tuple[Any, Any, Any]]
     weights: Callable[[Params], Any]
 
@@ -174,7 +176,8 @@ def jax_layer(
         return loss, d_xs, d_weights
 
     arguments = jax.tree.map(jnp.asarray, (weights(params), xs))
-    return Layer(lambda: run(*arguments), read, weights)
+    forward = jax.jit(apply)
+    return Layer(lambda: run(*arguments), lambda: forward(*arguments), read, weights)
 
 
 def layer_figures(layer: Layer, result: Any, inputs: jax.Array, params: Params) -> list[float]:
@@ -192,7 +195,9 @@ def layer_figures(layer: Layer, result: Any, inputs: jax.Array, params: Params) 
     Returns:
       The loss, and the derivatives by the inputs and by the weights along rnnzoo's gradients.
     """
-    loss, d_inputs, d_weights = layer.read(result)
+    exactly = functools.partial(jax.tree.map, lambda a: np.asarray(a).astype(np.float64))
+    loss, d_inputs, d_weights = exactly(layer.read(result))
+    inputs, params = exactly((inputs, params))
     origin = layer.weights(jax.tree.map(np.zeros_like, params))
     direction = jax.tree.map(np.subtract, layer.weights(params), origin)
     by_weights = jax.tree.map(lambda a, b: np.vdot(a, b), d_weights, direction)

@@ -11,7 +11,7 @@ from types import ModuleType
 
 from rnnzoo.errors import UserError, did_you_mean
 
-NAMES = ("haiku", "torch", "torchrecurrent", "flax", "keras")
+NAMES = ("haiku", "torch", "torchrecurrent", "flax", "keras", "cudnn", "whole_sequence")
 
 
 def load(name: str) -> ModuleType:

@@ -133,10 +133,16 @@ def layer(
 
     def run(xs):
         core = make_core()
-        return unroll(core, xs, core.initial_state(xs.shape[1]))[0]
+        return unroll(core, xs, _like(xs, core.initial_state(xs.shape[1])))[0]
 
     apply = hk.without_apply_rng(hk.transform(run)).apply
     return workloads.jax_layer(apply, weights, params, xs, **how)
+
+
+def _like(xs, state):
+    """The state with its real numbers in the inputs' precision."""
+    real = jnp.floating
+    return jax.tree.map(lambda a: a.astype(xs.dtype) if jnp.issubdtype(a.dtype, real) else a, state)
 
 
 def layers(cell: str, H: int, params: Params, xs: jax.Array) -> dict[str, workloads.Layer]:

@@ -1,4 +1,7 @@
-"""The peer: PyTorch, eager, on one thread and on two; the faster of them is the one to beat.
+"""The peer: PyTorch, eager; on a CPU with one thread and with two, the faster is the one to beat.
+
+On a GPU its layers are cuDNN's. There, the precision of products is what JAX is told: TF32 unless
+`jax.default_matmul_precision` asks for more.
 
 torch.nn's layers compute rnnzoo's functions one to one (`rnnzoo.weights.torch`). Their second bias,
 of which only the sum with the first matters, starts from zero, and in training it stays there: or
@@ -8,6 +11,7 @@ that sum would learn at twice the rate.
 from collections.abc import Callable, Mapping
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import torch
 from torch.nn import functional as F
@@ -18,6 +22,7 @@ from rnnzoo.model import Params
 from rnnzoo.weights import to_torch
 
 THREADS = (1, 2)
+DEVICE = "cuda" if jax.default_backend() == "gpu" else "cpu"
 LAYERS = {"elman": "RNN", "stacked_elman": "RNN", "gru": "GRU", "lstm": "LSTM"}
 # The cells of a stack, from the lowest up: how Haiku names them, and what they are.
 STACKS = {
@@ -50,25 +55,52 @@ def by_threads(
       xs: the inputs, shape [T, B, D].
     """
     xs = _tensor(xs).requires_grad_()
-    layer.to(xs.dtype).load_state_dict({k: _tensor(v) for k, v in weights(params).items()})
+    layer.to(DEVICE, xs.dtype)
+    layer.load_state_dict({k: _tensor(v) for k, v in weights(params).items()})
     names, parameters = zip(*layer.named_parameters(), strict=True)
 
-    def call(threads):
+    def prepare(threads):
         torch.set_num_threads(threads)
+        is_exact = jax.config.jax_default_matmul_precision == "highest"
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = not is_exact
+
+    def call(threads):
+        prepare(threads)
         outputs, _ = layer(xs)
         loss = outputs.square().mean()
-        return loss, torch.autograd.grad(loss, [xs, *parameters])
+        return loss, torch.autograd.grad(loss, [xs, *parameters]), QUEUE
+
+    def forward(threads):
+        prepare(threads)
+        with torch.no_grad():
+            return layer(xs)[0], QUEUE
 
     def read(result):
-        loss, (d_xs, *d_weights) = result
-        d_weights = [d.numpy() for d in d_weights]
-        return loss.item(), d_xs.numpy(), dict(zip(names, d_weights, strict=True))
+        loss, (d_xs, *d_weights), _ = result
+        d_weights = map(_array, d_weights)
+        return loss.item(), _array(d_xs), dict(zip(names, d_weights, strict=True))
 
     def trained(params):  # the state may hold zeros besides, in the place of a bias
         found = weights(params)
         return {name: found[name] for name in names}
 
-    return {with_threads(name, n): Layer(lambda n=n: call(n), read, trained) for n in THREADS}
+    forms = {with_threads(name, n): n for n in THREADS} if DEVICE == "cpu" else {f"{name}, GPU": 1}
+    return {
+        form: Layer(lambda n=n: call(n), lambda n=n: forward(n), read, trained)
+        for form, n in forms.items()
+    }
+
+
+class _Queue:
+    """What a GPU has yet to do, for `jax.block_until_ready`."""
+
+    def block_until_ready(self):
+        """Waits until the GPU is done."""
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
+
+
+QUEUE = _Queue()
 
 
 def with_threads(name: str, threads: int) -> str:
@@ -262,4 +294,12 @@ def _readout(params: Params) -> torch.nn.Linear:
 
 
 def _tensor(array) -> torch.Tensor:
-    return torch.from_numpy(np.array(array))
+    array = np.array(array)
+    if array.dtype == jnp.bfloat16:  # which NumPy's own types do not have
+        return torch.from_numpy(array.astype(np.float32)).to(DEVICE, torch.bfloat16)
+    return torch.from_numpy(array).to(DEVICE)
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    tensor = tensor.cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()

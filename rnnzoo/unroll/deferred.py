@@ -23,7 +23,13 @@ from rnnzoo.unroll.rewrite import rewrite
 from rnnzoo.unroll.trace import Step, bind, evaluate, read, trace, variables
 
 
-def scan(step: Callable, inputs: Any, state: Any, reverse: bool = False) -> tuple[Any, Any]:
+def scan(
+    step: Callable,
+    inputs: Any,
+    state: Any,
+    reverse: bool = False,
+    make_loop: Callable[..., Any] | None = None,
+) -> tuple[Any, Any]:
     """`lax.scan` of `output, state = step(inputs_t, state)`, faster, above all to differentiate.
 
     Args:
@@ -31,10 +37,12 @@ def scan(step: Callable, inputs: Any, state: Any, reverse: bool = False) -> tupl
       inputs: arrays with a leading time axis of length T.
       state: the state before the first step.
       reverse: run from the last time step to the first.
+      make_loop: another `Recurrence`, as that of a kernel.
 
     Returns:
       The outputs with a leading time axis, and the final state.
     """
+    make_loop = make_loop or Recurrence
     leaves = jax.tree.leaves(inputs)
     first = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), inputs)
     traced = rewrite(trace(step, first, state))
@@ -46,7 +54,7 @@ def scan(step: Callable, inputs: Any, state: Any, reverse: bool = False) -> tupl
         values.evaluate(eqns)
         start = [initial[v] for v in loop.state]
         if loop.recurrent:
-            sequences, last = _Recurrence(loop, values, reverse).run(start)
+            sequences, last = make_loop(loop, values, reverse).run(start)
             values.over_time.update(zip(loop.emitted, sequences, strict=True))
         else:
             after = values.sequence(loop.next_state[0])
@@ -106,7 +114,7 @@ def _shift(after: jax.Array, start: jax.Array, reverse: bool) -> tuple[jax.Array
     return both[:-1], both[-1]
 
 
-class _Recurrence:
+class Recurrence:
     """One loop of the plan as a function with a derivative rule of its own."""
 
     def __init__(self, loop: Loop, values: _Values, reverse: bool):
