@@ -35,6 +35,7 @@ FORMS = {
     "neg": "-{0}",
     "not": "!{0}",
     "square": "{0} * {0}",
+    "one_minus_square": "(1.0f - {0}) * (1.0f + {0})",
     "logistic": "1.0f / (1.0f + expf(-{0}))",
     "sign": "float(({0} > 0.0f) - ({0} < 0.0f))",
     "select_n": "{0} ? {2} : {1}",

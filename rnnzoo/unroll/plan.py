@@ -33,7 +33,7 @@ from rnnzoo.unroll.trace import (
 CHEAP = frozenset(
     "add sub mul neg max min select_n square integer_pow convert_element_type reduce_sum slice split "
     "concatenate broadcast_in_dim reshape transpose squeeze pad iota copy add_any "
-    "eq ne lt le gt ge and or not stop_gradient real imag complex conj".split()
+    "eq ne lt le gt ge and or not stop_gradient real imag complex conj one_minus_square".split()
 )
 
 
