@@ -40,7 +40,7 @@ from absl import flags
 
 import rnnzoo
 from benchmarks import report, settings, workloads
-from benchmarks.peers import NAMES, choose, haiku
+from benchmarks.peers import NAMES, ON_GPU, choose, haiku
 from benchmarks.timing import first_call, interleave
 from benchmarks.workloads import Layer
 from rnnzoo.devices import rows_mesh, value_and_grad_by_rows
@@ -48,7 +48,7 @@ from rnnzoo.model import Params
 
 CELLS = ("elman", "gru", "lstm")
 PEERS = flags.DEFINE_list(
-    "peers", ["all"], f"Some of {', '.join(NAMES)}, or 'all' that are installed."
+    "peers", ["all"], f"Some of {', '.join([*NAMES, *ON_GPU])}, or 'all' that are installed."
 )
 PASSES = flags.DEFINE_multi_enum(
     "passes",
@@ -192,8 +192,9 @@ def measure(
       dtype: the precision of inputs, weights and states.
 
     Returns:
-      One row for each cell, batch size, pass and contender: its times in seconds, microseconds per time step of all B rows, and `times_rnnzoo`, its median over
-      that of rnnzoo with the same function.
+      One row for each cell, batch size, pass and contender: its times in seconds, microseconds per
+      time step of all B rows, and `times_rnnzoo`, its median over that of rnnzoo with the same
+      function.
 
     Raises:
       UserError: an unknown cell or peer, or a peer that is not installed.

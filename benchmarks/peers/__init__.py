@@ -9,9 +9,12 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+import jax
+
 from rnnzoo.errors import UserError, did_you_mean
 
-NAMES = ("haiku", "torch", "torchrecurrent", "flax", "keras", "cudnn", "whole_sequence")
+NAMES = ("haiku", "torch", "torchrecurrent", "flax", "keras")
+ON_GPU = ("cudnn", "whole_sequence")
 
 
 def load(name: str) -> ModuleType:
@@ -20,8 +23,8 @@ def load(name: str) -> ModuleType:
     Raises:
       UserError: there is none, or its package is not installed.
     """
-    if name not in NAMES:
-        raise UserError(f"no peer is named {name!r}: {did_you_mean(name, NAMES)}")
+    if name not in (known := [*NAMES, *ON_GPU]):
+        raise UserError(f"no peer is named {name!r}: {did_you_mean(name, known)}")
     try:
         return importlib.import_module(f"{__name__}.{name}")
     except ModuleNotFoundError as e:
@@ -40,7 +43,7 @@ def choose(asked: Sequence[str]) -> dict[str, ModuleType]:
     if "all" not in asked:
         return {name: load(name) for name in asked}
     found = {}
-    for name in NAMES:
+    for name in [*NAMES, *(ON_GPU if jax.default_backend() == "gpu" else ())]:
         try:
             found[name] = load(name)
         except UserError as e:

@@ -16,7 +16,7 @@ PARTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 
 
 def layers(cell: str, H: int, params: Params, xs: jax.Array) -> dict[str, Layer]:
-    """cuDNN's LSTM, where there is a GPU; see `benchmarks.peers`."""
+    """The LSTM of cuDNN, where there is a GPU; see `benchmarks.peers`."""
     if cell != "lstm" or jax.default_backend() != "gpu" or xs.dtype != jnp.float32:
         return {}
     T, B, D = xs.shape

@@ -18,7 +18,7 @@ CELLS = ("elman", "gru", "lstm")
 
 
 def layers(cell: str, H: int, params: Params, xs: jax.Array) -> dict[str, Layer]:
-    """rnnzoo's own cell in a whole-sequence kernel, where there is a GPU; see `benchmarks.peers`."""
+    """The registered cell in a whole-sequence kernel, where there is a GPU; see `benchmarks.peers`."""
     if cell not in CELLS or jax.default_backend() != "gpu":
         return {}
     make_core = functools.partial(rnnzoo.make, cell, H)

@@ -39,6 +39,11 @@ class KernelLoop:
     """One loop of the plan, as `rnnzoo.unroll.deferred.Recurrence`."""
 
     def __init__(self, loop: Loop, values, reverse: bool):
+        """Takes a recurrent loop and what is known outside of it.
+
+        Raises:
+          CannotTrace: the kernel cannot run it.
+        """
         if reverse:
             raise CannotTrace("runs from the last step to the first")
         fixed, over_time = values.fixed, values.over_time
@@ -71,7 +76,7 @@ class KernelLoop:
 
         def forward(values, start):
             emitted, last, saved = self._forward(values, start, save=True)
-            return (emitted, last), (values, start, emitted, saved)
+            return (emitted, last), (values, start, saved)
 
         loop.defvjp(forward, self._backward)
         return loop(self.values, start)
@@ -111,7 +116,7 @@ class KernelLoop:
 
     def _backward(self, residuals, cotangents):
         unit, T = self.unit, self.length
-        (weights, inputs, shared), start, emitted, (products, states) = residuals
+        (weights, inputs, shared), start, (products, states) = residuals
         d_emitted, d_last = cotangents
         gates = len(weights)
         # The gradient by the exchanged state's sequence, where it is emitted, comes in at the state.

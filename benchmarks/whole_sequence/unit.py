@@ -16,7 +16,7 @@ from jax.extend.core import JaxprEqn, Literal, Var
 from rnnzoo.unroll.plan import Loop
 from rnnzoo.unroll.product import Product
 from rnnzoo.unroll.rewrite import ELEMENTWISE
-from rnnzoo.unroll.trace import CannotTrace, bind, evaluate, leading_to, read, variables
+from rnnzoo.unroll.trace import CannotTrace, bind, evaluate, leading_to, read
 
 SAME = frozenset("broadcast_in_dim reshape squeeze convert_element_type copy stop_gradient".split())
 ALLOWED = (
@@ -66,7 +66,7 @@ class Unit:
         if len(operands) != 1 or not operands <= set(loop.state):
             raise CannotTrace("has not exactly one product, of one of its states")
         self.exchanged = loop.state.index(operands.pop())
-        rows, self.size = shape = loop.state[0].aval.shape
+        _, self.size = shape = loop.state[0].aval.shape
         after = loop.next_state[self.exchanged]
         self.emitted = [i for i, v in enumerate(loop.emitted) if v is not after]
         whole = [*loop.state, *inputs, *(p.result for p in products), *loop.emitted]

@@ -118,6 +118,7 @@ class Recurrence:
     """One loop of the plan as a function with a derivative rule of its own."""
 
     def __init__(self, loop: Loop, values: _Values, reverse: bool):
+        """Takes a recurrent loop and what is known outside of it."""
         self.loop, self.length, self.reverse = loop, values.length, reverse
         fixed, over_time = values.fixed, values.over_time
         self.products = [p for e in loop.body if (p := Product.of(e, fixed))]
