@@ -164,10 +164,16 @@ def _version(package: str) -> str | None:
 
 
 def commit() -> str | None:
-    """The checkout's commit, with '-dirty' if tracked files differ from it."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    """The checkout's commit, with '-dirty' if tracked files differ from it, results and pages apart."""
+    others = ("--", ":/", ":(top,exclude)benchmarks/results", ":(top,exclude)docs")
     try:
-        done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=True)
+        found = _git("rev-parse", "HEAD").stdout.strip()
+        is_dirty = bool(_git("diff", "HEAD", "--name-only", *others).stdout)
     except (OSError, subprocess.CalledProcessError):  # no git, or no checkout
         return None
-    return done.stdout.strip()
+    return found + "-dirty" * is_dirty
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess:
+    command = ["git", *arguments]
+    return subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=True)

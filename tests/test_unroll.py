@@ -48,6 +48,16 @@ class Matrix(hk.RNNCore):
         return jnp.zeros((H, H) if batch_size is None else (batch_size, H, H))
 
 
+class Decaying(Matrix):
+    """A matrix state of which each number decays at a rate of its own."""
+
+    def __call__(self, x, S):
+        q, k, d = (hk.Linear(H)(x) for _ in range(3))
+        A = jnp.exp(jnp.broadcast_to(hk.get_parameter("A", (H, 1), init=jnp.ones), S.shape))
+        S = jnp.exp(-A * jax.nn.softplus(d)[..., None, :]) * S + k[..., :, None] * q[..., None, :]
+        return jnp.tanh((q[..., :, None] * S).sum(-2)), S
+
+
 class Noisy(hk.RNNCore):
     """Draws random numbers at every step."""
 
@@ -100,6 +110,7 @@ CORES = {
     "hk.IdentityCore": hk.IdentityCore,
     "tied": Tied,
     "matrix": Matrix,
+    "decaying": Decaying,
     "noisy": Noisy,
     "separate gates": SeparateGates,
     "normalised": Normalised,
@@ -344,12 +355,19 @@ def test_what_is_needed_whole_is_not_made_in_pieces_too():
     assert weights == [[(H, 2 * H)]]
 
 
-def test_a_matrix_state_is_not_kept_for_every_step():
+@pytest.mark.parametrize("make_core", [Matrix, Decaying])
+def test_a_matrix_state_is_not_kept_for_every_step(make_core):
     x = inputs_for("matrix", B)
-    model = build(Matrix, B)
+    model = build(make_core, B)
     params = model.init(jax.random.key(0), x)
     jaxpr = jax.make_jaxpr(lambda p: model.apply(p, None, x))(params)
     assert f"[{T},{B},{H},{H}]" not in str(jaxpr)
+
+
+def test_what_stays_the_same_is_not_made_at_every_step():
+    (loop,), _ = loops_of(Decaying)
+    made = [e.primitive.name for e in loop.params["jaxpr"].jaxpr.eqns]
+    assert made.count("exp") == 1  # of the decays; A, just as large, is made once
 
 
 class Counting(hk.RNNCore):

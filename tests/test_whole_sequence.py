@@ -140,9 +140,7 @@ def test_the_step_as_c(cell, monkeypatch, tmp_path):
     call(library.unit_backward, taken, unit.backward(*map(list, taken)))
 
 
-@pytest.mark.parametrize(
-    "cell, why", [("lru", "exactly one product"), ("on_lstm", "single units")]
-)
+@pytest.mark.parametrize("cell, why", [("lru", "exactly one product"), ("on_lstm", "single units")])
 def test_what_the_kernel_cannot_run_is_named(cell, why, monkeypatch):
     Kernels(monkeypatch)
     with pytest.raises(UserError, match=f"unroll: the core .*{why}.*: use 'plain'"):

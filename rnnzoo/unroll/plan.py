@@ -10,8 +10,9 @@ them. Everything else leaves the loop:
 - state that is not recurrent (an input remembered for a step) needs no loop, only a shift in time.
 
 Two exceptions keep memory traffic low. Cheap arithmetic that makes its operands larger (the broadcast
-of a bias, an outer product) is done in the loop that reads it, and cheap arithmetic that makes a
-loop's results smaller (a matrix state read by a query) in the loop that made them.
+of a bias, an outer product) is done in the loop that reads it, and so is any arithmetic of single
+numbers that only this loop needs; and cheap arithmetic that makes a loop's results smaller (a matrix
+state read by a query) is done in the loop that made them.
 """
 
 import functools
@@ -20,6 +21,7 @@ from typing import NamedTuple
 from jax.extend.core import JaxprEqn, Var
 from jax.extend.core import primitives as P
 
+from rnnzoo.unroll.rewrite import ELEMENTWISE
 from rnnzoo.unroll.trace import (
     Atom,
     Step,
@@ -90,7 +92,9 @@ def plan(step: Step) -> Plan:
     inside = {v for p in loops for v in _results(p.body)}
     outside = [e for e in eqns if not inside.intersection(e.outvars)]
     for k, p in enumerate(loops):
-        again = _broadcasts(p, outside, cheap)
+        elsewhere = results.union(*(_reads(other) for other in loops if other is not p))
+        own = _needed_only_here([e for e in outside if varying.issuperset(e.outvars)], elsewhere)
+        again = _broadcasts(p, outside, [*cheap, *own])
         loops[k] = p._replace(body=_in_order(eqns, p.body + again))
 
     reads = [_reads(p) for p in loops]
@@ -134,10 +138,10 @@ def _stages(step: Step, eqns: list[JaxprEqn], loops: list[Loop]) -> dict[Var, in
     return stage
 
 
-def _broadcasts(loop: Loop, outside: list[JaxprEqn], cheap: list[JaxprEqn]) -> list[JaxprEqn]:
-    """The equations outside of the loop that it had better redo than read their results."""
-    cheap_ids = set(map(id, cheap))
-    made_by = {v: e for e in outside if id(e) in cheap_ids for v in e.outvars}
+def _broadcasts(loop: Loop, outside: list[JaxprEqn], possible: list[JaxprEqn]) -> list[JaxprEqn]:
+    """Of the possible equations outside, those that the loop had better do than read their results."""
+    ids = set(map(id, possible))
+    made_by = {v: e for e in outside if id(e) in ids for v in e.outvars}
 
     @functools.cache
     def to_read(v: Var) -> int:
@@ -153,6 +157,22 @@ def _broadcasts(loop: Loop, outside: list[JaxprEqn], cheap: list[JaxprEqn]) -> l
             redone.append(made_by[v])
             wanted += variables(made_by[v].invars)
     return redone
+
+
+def _needed_only_here(outside: list[JaxprEqn], elsewhere: set[Var]) -> list[JaxprEqn]:
+    """The elementwise equations that nothing but one loop needs: in it, they are done no more often.
+
+    Args:
+      outside: the equations outside of the loop whose results vary in time.
+      elsewhere: what is needed besides.
+    """
+    elsewhere, found = set(elsewhere), []
+    for e in reversed(outside):
+        if e.primitive.name in ELEMENTWISE and elsewhere.isdisjoint(e.outvars):
+            found.append(e)
+        else:
+            elsewhere.update(variables(e.invars))
+    return found
 
 
 def _followers(
