@@ -63,7 +63,8 @@ class KernelLoop:
 
     def _per_unit(self, v: Var, value) -> jax.Array:
         """What all rows share, as a number for each unit, [H]."""
-        if v.aval.size not in (1, self.unit.size):
+        *leading, last = v.aval.shape or (1,)
+        if set(leading) - {1} or last not in (1, self.unit.size):
             raise CannotTrace(f"shares an array of the shape {v.aval.shape} between its rows")
         return jnp.broadcast_to(jnp.ravel(value), (self.unit.size,)).astype(jnp.float32)
 
