@@ -66,7 +66,10 @@ class Unit:
         if len(operands) != 1 or not operands <= set(loop.state):
             raise CannotTrace("has not exactly one product, of one of its states")
         self.exchanged = loop.state.index(operands.pop())
-        _, self.size = shape = loop.state[0].aval.shape
+        shape = loop.state[0].aval.shape
+        if len(shape) != 2:
+            raise CannotTrace("has a state that is not of the shape [B, H]")
+        self.size = shape[-1]
         after = loop.next_state[self.exchanged]
         self.emitted = [i for i, v in enumerate(loop.emitted) if v is not after]
         whole = [*loop.state, *inputs, *(p.result for p in products), *loop.emitted]
