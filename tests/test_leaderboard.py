@@ -112,6 +112,9 @@ def test_figures_and_table():
     assert interactive.spec(found["matrix"])["data"][0]["z"][2] == [1.0, None]
     assert "–" in [text.get_text() for text in static.draw(found["matrix"]).axes[0].texts]
     assert found["length-t"].lines[0].name == "b"
+    for key in ("speed", "parameters"):  # c's mean is one of other tasks
+        names = {line.name for line in found[key].lines}
+        assert {"a", "b"} <= names and "c" not in names
     lines = page.table(ROWS).splitlines()
     assert lines[2].startswith("| 1 | `b` | 0.750") and lines[4].endswith("| 1.00 ± 0.00 | – |")
 

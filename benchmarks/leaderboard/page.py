@@ -19,10 +19,12 @@ def figures(rows: Sequence[Row]) -> list[Figure | Heat]:
     places = board.places(rows)
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     numbers = {place.cell: i for i, place in enumerate(places)}
+    # Means over different tasks do not compare.
+    alike = [place for place in places if place.missing == places[0].missing]
     return [
         _matrix(places, tasks),
-        _against_speed(places),
-        _against_parameters(places, rows),
+        _against_speed(alike),
+        _against_parameters(alike, rows),
         *_by_length(rows, numbers),
         *_curves(rows, numbers),
     ]
