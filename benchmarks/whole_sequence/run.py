@@ -36,7 +36,7 @@ STRATEGIES["whole_sequence"] = scan
 
 
 class KernelLoop:
-    """One loop of the plan, as `rnnzoo.unroll.deferred.Recurrence`."""
+    """One loop of the plan, in the place of a `lax.scan`."""
 
     def __init__(self, loop: Loop, values, reverse: bool):
         """Takes a recurrent loop and what is known outside of it.

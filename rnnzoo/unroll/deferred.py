@@ -37,12 +37,12 @@ def scan(
       inputs: arrays with a leading time axis of length T.
       state: the state before the first step.
       reverse: run from the last time step to the first.
-      make_loop: another `Recurrence`, as that of a kernel.
+      make_loop: what runs a loop in the place of a `lax.scan`, such as a kernel.
 
     Returns:
       The outputs with a leading time axis, and the final state.
     """
-    make_loop = make_loop or Recurrence
+    make_loop = make_loop or _Recurrence
     leaves = jax.tree.leaves(inputs)
     first = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), inputs)
     traced = rewrite(trace(step, first, state))
@@ -114,7 +114,7 @@ def _shift(after: jax.Array, start: jax.Array, reverse: bool) -> tuple[jax.Array
     return both[:-1], both[-1]
 
 
-class Recurrence:
+class _Recurrence:
     """One loop of the plan as a function with a derivative rule of its own."""
 
     def __init__(self, loop: Loop, values: _Values, reverse: bool):
