@@ -7,13 +7,13 @@ import pathlib
 import platform
 import subprocess
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Any
 
 import jax
 from rich.console import Console
 from rich.table import Table
 
+from rnnzoo import log
 from rnnzoo.devices import cores
 from rnnzoo.errors import UserError
 
@@ -43,7 +43,7 @@ def machine() -> dict[str, Any]:
         "platform": jax.default_backend(),
         "devices": [device.device_kind for device in jax.devices()],
         "python": platform.python_version(),
-        "versions": {package: _version(package) for package in PACKAGES},
+        "versions": {package: log.version(package) for package in PACKAGES},
         "x64": jax.config.jax_enable_x64,
         "environment": {name: os.environ.get(name) for name in ENVIRONMENT},
         "load_average_before": LOAD_BEFORE,
@@ -154,13 +154,6 @@ def cpu_model() -> str:
             return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
     except (OSError, StopIteration):  # not Linux, or a processor without a model name
         return platform.processor() or platform.machine()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def commit() -> str | None:

@@ -209,11 +209,11 @@ def versions() -> dict[str, Any]:
         commit = done.stdout.strip()
     except (OSError, subprocess.CalledProcessError):  # no git, or no checkout
         commit = None
-    packages = {package: _version(package) for package in PACKAGES}
+    packages = {package: version(package) for package in PACKAGES}
     return {"python": platform.python_version(), "packages": packages, "commit": commit}
 
 
-def _version(package: str) -> str | None:
+def version(package: str) -> str | None:
     """A package's version; None if it is not installed, as rnnzoo run from a checkout's files."""
     try:
         return metadata.version(package)

@@ -131,6 +131,16 @@ def test_layers(run_benchmark):
     assert rows["lstm", "haiku, dynamic_unroll"]["compared_with"] == "rnnzoo"
 
 
+def test_layers_forward_and_in_bfloat16():
+    rows = layers.measure(["elman"], ["haiku"], H, T, [B], 1, ("forward", "both"), "bfloat16")
+    names = ["rnnzoo", "plain lax.scan", "rnnzoo, activation=relu", "haiku, dynamic_unroll"]
+    assert [(r["pass"], r["contender"]) for r in rows] == [
+        (each, name) for each in ("forward", "both") for name in names
+    ]
+    forward, both = (row["first_call_seconds"] for row in rows if row["contender"] == "rnnzoo")
+    assert 0 < forward != both > 0  # each of a call of its own
+
+
 def test_peers_that_are_not_installed_are_left_out(monkeypatch, capsys):
     for name in peers.NAMES[1:]:
         monkeypatch.setitem(sys.modules, name, None)

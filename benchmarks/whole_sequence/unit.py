@@ -170,7 +170,7 @@ def _number(a):
 
 
 def _flat(function: Callable, arguments):
-    """A function of numbers as a jaxpr without calls and without what leads nowhere."""
+    """A function of numbers as a jaxpr without calls."""
     closed = jax.make_jaxpr(function)(*arguments)
 
     def run(*numbers):
@@ -200,12 +200,7 @@ def _function(name: str, function: Callable, arguments, takes: str, returns: str
     shapes = jax.tree.leaves(
         jax.eval_shape(function, *arguments), is_leaf=lambda a: isinstance(a, list)
     )
-    names = [
-        f"{n}[{i}]"
-        for n, each in zip(takes.split(), arguments, strict=True)
-        for i in range(len(each))
-    ]
-    name_of = dict(zip(jaxpr.invars, names, strict=True))
+    name_of = dict(zip(jaxpr.invars, _elements(takes, arguments), strict=True))
     lines = []
     for i, eqn in enumerate(leading_to(jaxpr.eqns, jaxpr.outvars)):
         (result,) = eqn.outvars
@@ -213,16 +208,18 @@ def _function(name: str, function: Callable, arguments, takes: str, returns: str
         expression = _expression(eqn, [_c(a, name_of) for a in eqn.invars])
         lines.append(f"  const {kind} v{i} = {expression};")
         name_of[result] = f"v{i}"
-    places = [
-        f"{n}[{i}]"
-        for n, each in zip(returns.split(), shapes, strict=True)
-        for i in range(len(each))
-    ]
-    lines += [f"  {p} = {_c(a, name_of)};" for p, a in zip(places, jaxpr.outvars, strict=True)]
+    places = zip(_elements(returns, shapes), jaxpr.outvars, strict=True)
+    lines += [f"  {place} = {_c(a, name_of)};" for place, a in places]
     head = ", ".join(
         [*(f"const float* {n}" for n in takes.split()), *(f"float* {n}" for n in returns.split())]
     )
     return "\n".join([f"__device__ inline void {name}({head}) {{", *lines, "}"])
+
+
+def _elements(names: str, arrays: Sequence[Sequence]) -> list[str]:
+    """Every element of arrays of these names, in C."""
+    pairs = zip(names.split(), arrays, strict=True)
+    return [f"{name}[{i}]" for name, each in pairs for i in range(len(each))]
 
 
 def _c(atom, name_of: dict) -> str:
