@@ -6,7 +6,6 @@ clipping.
 """
 
 import functools
-import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
@@ -19,7 +18,6 @@ from benchmarks.timing import first_call, interleave
 from rnnzoo import corpus as corpora
 from rnnzoo import train
 from rnnzoo.model import LanguageModel, Params
-from rnnzoo.vocabulary import Vocabulary
 
 CORPUS = flags.DEFINE_string(
     "corpus", corpora.DEFAULT, f"The text: one of {', '.join(corpora.names())}, or a file."
@@ -36,10 +34,8 @@ Epoch = Callable[[np.ndarray], float]  # trains on a text, ids [L + 1, B]; its n
 
 def read(corpus: str) -> tuple[np.ndarray, int]:
     """The ids of a corpus, by name or path, and the size of its vocabulary."""
-    by_path = corpus not in corpora.names() and pathlib.Path(corpus).is_file()
-    text = corpora.load(path=corpus).text if by_path else corpora.load(corpus).text
-    vocabulary = Vocabulary.of(text)
-    return vocabulary.encode(text), len(vocabulary)
+    found = corpora.find(corpus)
+    return np.asarray(found.ids, np.int32), len(found.vocabulary)
 
 
 def rnnzoo_epoch(model: LanguageModel, params: Params, B: int, T: int) -> Epoch:

@@ -7,7 +7,6 @@ trained on the same nine tenths. See `rnnzoo.floors` for what is counted.
 """
 
 import math
-import pathlib
 import time
 
 import numpy as np
@@ -87,13 +86,11 @@ def measure(corpus: str, order: int) -> list[dict]:
       order: the characters of the longest n-grams.
 
     Raises:
-      UserError: see `rnnzoo.corpus.load`.
+      UserError: see `rnnzoo.corpus.find`.
     """
     rows = []
-    for name in corpus.split(","):
-        is_file = name not in corpora.names() and pathlib.Path(name).is_file()
-        found = corpora.load(path=name) if is_file else corpora.load(name)
-        rows += of_text(found, order)
+    for source in corpus.split(","):
+        rows += of_text(corpora.find(source), order)
     return rows
 
 

@@ -138,6 +138,19 @@ def load(
     return Corpus(name, found.sha256, found.vocabulary, found.ids, found.first)
 
 
+def find(source: str) -> Corpus:
+    """Reads a corpus by its name, or else a file of this name.
+
+    Raises:
+      UserError: it is neither, with the nearest name; or see `load`.
+    """
+    if source in names():
+        return load(source)
+    if not os.path.exists(os.path.expanduser(source)):
+        raise UserError(f"{source!r} is no file and no corpus: {did_you_mean(source, names())}")
+    return load(path=source)
+
+
 def _files(
     path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
 ) -> list[str | os.PathLike[str]]:

@@ -191,6 +191,13 @@ def test_a_path_goes_before_a_name_and_an_empty_one_is_none(write):
     assert corpus.load("pydoc", path="").name == "pydoc"
 
 
+def test_a_source_is_a_name_or_else_a_file(write):
+    assert corpus.find("pydoc") == corpus.load("pydoc")
+    assert corpus.find(str(write("a.txt", b"abab"))).text == "abab"
+    with pytest.raises(UserError, match="'pydok' is no file and no corpus: did you mean 'pydoc'"):
+        corpus.find("pydok")
+
+
 def test_standard_input(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"piped\r\n"), "ascii"))
     c = corpus.load(path="-")

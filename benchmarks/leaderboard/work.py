@@ -86,7 +86,7 @@ def of_text(source: str, truncation: int, embedding_size: int = 0) -> Work:
     Raises:
       UserError: it cannot be read.
     """
-    found = corpus.load(source) if source in corpus.names() else corpus.load(path=source)
+    found = corpus.find(source)
     train, validation, _ = corpus.split(found.ids, (0.9, 0.1, 0.0))
     size = len(found.vocabulary)
     train, validation = np.asarray(train), np.asarray(validation)[: 2 * VALIDATED]

@@ -49,9 +49,9 @@ def read(name: str) -> Text:
       name: of a corpus, or a file; one that is not of Project Gutenberg is taken whole.
 
     Raises:
-      UserError: see `rnnzoo.corpus.load`.
+      UserError: see `rnnzoo.corpus.find`.
     """
-    found = corpus.load(name) if name in corpus.names() else corpus.load(path=name)
+    found = corpus.find(name)
     if book := _BOOK.search(str(found.text)):
         part = Part(found.name, book[1].strip().encode())
         encoded = encode(found.name, [part], "characters", cache.folder())

@@ -12,12 +12,12 @@ FIVE = Expected("about", 5, 0.2)
 
 
 def get_config():
-    """About 500 parameters each, and 3,000 labels."""
+    """About 500 parameters each, and 2,500 labels of sequences no longer than they must be."""
     return OfTask(
         title="Bits that a parameter holds",
         source="collins2017capacity",
         task="capacity",
-        options={"examples": 3000},
+        options={"examples": 2500},
         measured="bits_per_parameter",
         models=[
             Model("elman", FIVE, hidden_size=20),
@@ -28,6 +28,7 @@ def get_config():
         ],
         hidden_size=16,
         batch_size=512,
-        updates=20000,
+        updates=40000,
         learning_rate=1e-2,
+        train_lengths=(12, 12),
     )
