@@ -3,16 +3,21 @@
     python -m benchmarks.limits
 
   large product      [N, N] by [N, N]: operations per second; on a GPU of float32 and of bfloat16
+  product of a layer [T B, H] by [H, 4H], as a layer's outside of its loop
   product in a loop  [B, H] by [H, 4H], each step on the result of the one before, as in a
                      recurrent network: operations per second
   matrix by vector   the same with one row and a square matrix, from one that sits in a core's
                      cache to one that sits in none: bytes of the matrix per second
   memory             a = b + s a on arrays that sit in no cache: bytes per second
 
+On a CPU, PyTorch's products stand beside JAX's where it is installed; they are no limit of ours, and
+tell what its layers have to work with.
+
 Other benchmarks measure them in turn with their own contenders, and set their times against what
 the limits allow: `probes` are the calls to be timed, `Limits` is what they found.
 """
 
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,10 +26,12 @@ import jax.numpy as jnp
 
 from benchmarks import report, settings
 from benchmarks.timing import Timing, first_call, interleave
+from rnnzoo.devices import cores
 
 USED = (settings.BATCH_SIZE, settings.ROUNDS)
 LARGE = 2048  # N of the large product
 LARGE_ON_GPU = 8192
+LAYER = 128  # T of a layer's product
 IN_LOOP = 256  # H of the product in a loop
 MATRICES = (256, 512, 1024, 2048, 4096)  # rows of a square matrix: from 256 KiB to 64 MiB
 MEMORY = 2**24  # numbers in an array: 64 MiB
@@ -53,9 +60,11 @@ class Probe(NamedTuple):
 
 def probes(batch_size: Sequence[int]) -> list[Probe]:
     """Everything that is measured, products in a loop with each B; all have had their first call."""
+    sizes = sorted(set(batch_size))
     found = [
-        _large_product(LARGE_ON_GPU if jax.default_backend() == "gpu" else LARGE),
-        *(_product_in_a_loop(B, IN_LOOP) for B in sorted(set(batch_size))),
+        _product("large product", *_large()),
+        *(_product("product of a layer", LAYER * B, IN_LOOP, 4 * IN_LOOP) for B in sizes),
+        *(_product_in_a_loop(B, IN_LOOP) for B in sizes),
         *map(_matrix_by_vector, MATRICES),
         _memory(MEMORY),
     ]
@@ -64,10 +73,34 @@ def probes(batch_size: Sequence[int]) -> list[Probe]:
     return found
 
 
-def _large_product(N: int, dtype: jnp.dtype = jnp.float32) -> Probe:
-    a, multiply = jnp.ones((N, N), dtype), jax.jit(jnp.matmul)
-    shape = f"[{N}, {N}] × [{N}, {N}]{', bfloat16' * (dtype == jnp.bfloat16)}"
-    return Probe("large product", shape, lambda: multiply(a, a), 2 * N**3)
+def _large() -> tuple[int, int, int]:
+    N = LARGE_ON_GPU if jax.default_backend() == "gpu" else LARGE
+    return N, N, N
+
+
+def _product(limit: str, N: int, K: int, M: int, dtype: jnp.dtype = jnp.float32) -> Probe:
+    a, b, multiply = jnp.ones((N, K), dtype), jnp.ones((K, M), dtype), jax.jit(jnp.matmul)
+    shape = f"[{N}, {K}] × [{K}, {M}]{', bfloat16' * (dtype == jnp.bfloat16)}"
+    return Probe(limit, shape, lambda: multiply(a, b), 2 * N * K * M)
+
+
+def _in_torch(batch_size: Sequence[int]) -> list[Probe]:
+    """PyTorch's products of the same shapes, each by itself, on all cores."""
+    import torch
+
+    torch.set_num_threads(cores())
+
+    def product(limit: str, N: int, K: int, M: int) -> Probe:
+        a, b = torch.ones(N, K), torch.ones(K, M)
+        shape = f"[{N}, {K}] × [{K}, {M}]"
+        return Probe(f"{limit}, PyTorch", shape, lambda: torch.mm(a, b), 2 * N * K * M)
+
+    sizes = sorted(set(batch_size))
+    return [
+        product("large product", *_large()),
+        *(product("product of a layer", LAYER * B, IN_LOOP, 4 * IN_LOOP) for B in sizes),
+        *(product("product in a loop", B, IN_LOOP, 4 * IN_LOOP) for B in sizes),
+    ]
 
 
 def _product_in_a_loop(B: int, H: int) -> Probe:
@@ -173,9 +206,12 @@ def measure(batch_size: list[int], rounds: int) -> list[dict]:
       One row for each probe, with `flops_per_second` or `bytes_per_second`.
     """
     found = probes(batch_size)
-    if jax.default_backend() == "gpu":  # none of what others set their float32 against
-        found.append(_large_product(LARGE_ON_GPU, jnp.bfloat16))
+    # None of what others set themselves against: the limits are of JAX, and of float32.
+    if jax.default_backend() == "gpu":
+        found.append(_product("large product", *_large(), jnp.bfloat16))
         first_call(found[-1].call)
+    elif importlib.util.find_spec("torch"):
+        found += _in_torch(batch_size)
     timings = interleave({probe: probe.call for probe in found}, rounds)
     return [
         {

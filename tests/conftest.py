@@ -82,7 +82,7 @@ def tiny_benchmarks():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(timing, "SAMPLE_SECONDS", 1e-9)
         patch.setattr(timing, "PAUSE_SECONDS", 0)
-        tiny = {"LARGE": 8, "IN_LOOP": 4, "MATRICES": (4, 8), "MEMORY": 16}
+        tiny = {"LARGE": 8, "IN_LOOP": 4, "MATRICES": (4, 8), "MEMORY": 16, "LAYER": 2}
         for name, value in (tiny | {"CALL_FLOPS": 2**10, "CALL_BYTES": 2**10}).items():
             patch.setattr(limits, name, value)
         yield

@@ -108,9 +108,11 @@ def test_convolutions_are_products_and_state_without_a_circle_is_no_loop():
 def test_limits(run_benchmark):
     table, result = run_benchmark(limits, batch_size="2,3", rounds=2)
     assert result["benchmark"] == "limits"
-    rows = result["rows"]
+    rows = [row for row in result["rows"] if "PyTorch" not in row["limit"]]
     assert [row["shape"] for row in rows] == [
         "[8, 8] × [8, 8]",
+        "[4, 4] × [4, 16]",
+        "[6, 4] × [4, 16]",
         "[2, 4] × [4, 16]",
         "[3, 4] × [4, 16]",
         "[1, 4] × [4, 4]",
@@ -123,6 +125,16 @@ def test_limits(run_benchmark):
     assert math.isclose(large["flops_per_second"], 2 * 8**3 / large["median_seconds"])
     assert math.isclose(memory["bytes_per_second"], 3 * 16 * FLOAT / memory["median_seconds"])
     assert f"{memory['bytes_per_second'] / 1e9:,.1f}" in table
+
+
+@pytest.mark.usefixtures("tiny_benchmarks")
+def test_products_of_pytorch_stand_beside_the_limits(run_benchmark):
+    pytest.importorskip("torch")
+    _, result = run_benchmark(limits, batch_size="3", rounds=2)
+    peers = [row for row in result["rows"] if "PyTorch" in row["limit"]]
+    ours = [row for row in result["rows"] if "product" in row["limit"] and row not in peers]
+    assert [row["shape"] for row in peers] == [row["shape"] for row in ours]
+    assert all(row["flops_per_second"] > 0 for row in peers)
 
 
 @pytest.mark.usefixtures("tiny_benchmarks")
