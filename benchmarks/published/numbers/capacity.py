@@ -3,7 +3,8 @@
     python -m benchmarks.published --numbers=capacity
 
 About 5 bits for each parameter, nearly the same in all cells, with the data set's size and twenty
-other settings chosen by a search of thousands of trainings.
+other settings chosen by a search of thousands of trainings. Here they are guesses: see
+docs/published.md.
 """
 
 from benchmarks.published.number import Expected, Model, OfTask
