@@ -1,0 +1,177 @@
+"""How fast rnnzoo is beside its peers, at a glance: one table from the results of several benchmarks.
+
+    python -m benchmarks.summary                                  # of the committed results
+    python -m benchmarks.summary --measure --results=mine         # all measured anew, into a folder
+    python -m benchmarks.summary --document                       # the table in docs/performance.md
+
+A figure is the peer's time as a multiple of rnnzoo's, both at their best on a CPU: PyTorch with one
+thread or two, rnnzoo with its rows on one device or on two. A layer has dense inputs, and goes forward
+and backward; each benchmark says more of its own. Measuring takes half an hour on two cores, and needs
+the peers: `pip install -e '.[peers]'`.
+"""
+
+import json
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from absl import flags
+
+from benchmarks import report, settings
+from rnnzoo.errors import UserError
+
+RESULTS = flags.DEFINE_string(
+    "results", str(report.FOLDER / "results"), "The folder of the result files."
+)
+MEASURE = flags.DEFINE_boolean("measure", False, "Run all the benchmarks first.")
+DOCUMENT = flags.DEFINE_boolean("document", False, "Write the table into docs/performance.md.")
+PAGE = report.FOLDER.parent / "docs" / "performance.md"
+CELLS = ("elman", "stacked_elman", "gru", "lstm")
+ONE, BEST = ("rnnzoo",), ("rnnzoo", "rnnzoo, 2 devices")
+_PLAIN = ("plain", "plain `lax.scan`, one device", ONE)
+# By result file: how a peer's contenders begin, its name, and ours that it is set beside.
+PEERS = {
+    "layers": (("torch.nn", "torch.nn", BEST), _PLAIN),
+    "zoo": (("torchrecurrent", "torchrecurrent", BEST), _PLAIN),
+}
+# By result file: the benchmark, and its flags.
+RUNS = {
+    "job": ("job", "--rounds=3"),
+    "layers": ("layers", "--rounds=8"),
+    "sampling": ("sampling",),
+    "steps_per_second": ("steps_per_second", f"--cells={','.join(CELLS)}", "--rounds=7"),
+    "zoo": ("layers", "--cells=zoo", "--peers=torchrecurrent", "--rounds=3"),
+}
+_PART = re.compile(
+    r"(<!-- summary: made by python -m benchmarks\.summary --document -->\n).*?(<!-- /summary -->)",
+    re.S,
+)
+Rows = Sequence[Mapping[str, Any]]
+
+
+def path(name: str) -> pathlib.Path:
+    """Where a result is."""
+    return pathlib.Path(RESULTS.value) / f"{name}_cpu.json"
+
+
+def measure() -> None:
+    """Runs all the benchmarks, one after the other.
+
+    Raises:
+      UserError: one of them failed.
+    """
+    for name, (benchmark, *asked) in RUNS.items():
+        command = ["-m", f"benchmarks.{benchmark}", *asked, f"--out={path(name)}"]
+        print("python", *command, file=sys.stderr)
+        if subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL).returncode:
+            raise UserError(f"benchmarks.{benchmark} failed: see above")
+
+
+def results() -> dict[str, Rows]:
+    """The rows of all results.
+
+    Raises:
+      UserError: one is missing or damaged.
+    """
+    found = {}
+    for name in RUNS:
+        try:
+            found[name] = json.loads(path(name).read_text("utf-8"))["rows"]
+        except (OSError, ValueError, LookupError) as e:
+            raise UserError(f"{path(name)} is no result file ({e}): give --measure") from e
+    return found
+
+
+def times(rows: Rows, peer: str, ours: Collection[str], **where: Any) -> float | None:
+    """A peer's least median time as a multiple of rnnzoo's; None where one of them has none.
+
+    Args:
+      rows: of a result.
+      peer: how the names of its contenders begin.
+      ours: the names of rnnzoo's.
+      **where: what else a row must be of.
+    """
+    of = {r["contender"]: r["median_seconds"] for r in rows if where.items() <= r.items()}
+    theirs = min((of[name] for name in of if name.startswith(peer)), default=None)
+    own = min((of[name] for name in of if name in ours), default=None)
+    return theirs / own if theirs and own else None
+
+
+def of_cells(found: Mapping[str, Rows]) -> list[tuple[str, ...]]:
+    """Lines of work, peer, and a figure for each of `CELLS`."""
+    lines = []
+
+    def line(work: str, peer: str, figures: Iterable[float | None], form: str = "{:.2f}") -> None:
+        lines.append((work, peer, *(form.format(x) if x else "–" for x in figures)))
+
+    for B in (1, 32):
+        job = [times(found["job"], "torch", BEST, cell=c, batch_size=B) for c in CELLS]
+        line(f"epochs of the exercise, batch {B}", "PyTorch", job)
+    for peer, name, ours in PEERS["layers"]:
+        for B in (1, 32):
+            layer = [times(found["layers"], peer, ours, cell=c, batch_size=B) for c in CELLS]
+            line(f"one layer, batch {B}", name, layer)
+    line("sampling", "PyTorch", [times(found["sampling"], "torch", BEST, cell=c) for c in CELLS])
+    for B in (1, 32):
+        training = {
+            row["cell"]: row["limit_fraction"]
+            for row in found["steps_per_second"]
+            if row["work"] == "training" and row["batch_size"] == B
+        }
+        shares = [training.get(c) for c in CELLS]
+        line(f"training step, batch {B}", "share of the machine's limit", shares, "{:.0%}")
+    return lines
+
+
+def of_all(zoo: Rows) -> list[tuple[str, ...]]:
+    """Lines of peer, batch, how many cells, the least multiple, its cell, and the median."""
+    lines = []
+    for peer, name, ours in PEERS["zoo"]:
+        for B in (1, 32):
+            every = {
+                cell: multiple
+                for cell in {row["cell"] for row in zoo}
+                if (multiple := times(zoo, peer, ours, cell=cell, batch_size=B))
+            }
+            if every:
+                least = min(every, key=lambda cell: every[cell])
+                median = statistics.median(every.values())
+                figures = f"{every[least]:.2f}", f"`{least}`", f"{median:.1f}"
+                lines.append((name, str(B), str(len(every)), *figures))
+    return lines
+
+
+COLUMNS = ("work", "beside", *CELLS)
+ALL_COLUMNS = ("beside", "batch", "cells", "least", "of", "median")
+
+
+def filled(text: str, found: Mapping[str, Rows]) -> str:
+    """A document with the tables as they are now."""
+
+    def table(columns: Sequence[str], lines: Sequence[tuple[str, ...]]) -> str:
+        rows = [columns, ["---"] * len(columns), *lines]
+        return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+    heads = [*COLUMNS[:2], *(f"`{cell}`" for cell in CELLS)]
+    tables = f"{table(heads, of_cells(found))}\n\n{table(ALL_COLUMNS, of_all(found['zoo']))}"
+    return _PART.sub(lambda part: f"{part[1]}\n{tables}\n\n{part[2]}", text)
+
+
+def main() -> None:
+    """Measures if asked to, and shows or writes the tables."""
+    if MEASURE.value:
+        measure()
+    found = results()
+    report.print_table("A peer's time as a multiple of rnnzoo's", COLUMNS, of_cells(found))
+    report.print_table("One layer of every cell", ALL_COLUMNS, of_all(found["zoo"]))
+    if DOCUMENT.value:
+        PAGE.write_text(filled(PAGE.read_text("utf-8"), found), encoding="utf-8")
+        print(PAGE)
+
+
+if __name__ == "__main__":
+    settings.run(main, (RESULTS, MEASURE, DOCUMENT))
