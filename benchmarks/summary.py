@@ -2,7 +2,6 @@
 
     python -m benchmarks.summary                                  # of the committed results
     python -m benchmarks.summary --measure --results=mine         # all measured anew, into a folder
-    python -m benchmarks.summary --document                       # the table in docs/performance.md
 
 A figure is the peer's time as a multiple of rnnzoo's, both at their best on a CPU: PyTorch with one
 thread or two, rnnzoo with its rows on one device or on two. A layer has dense inputs, and goes forward
@@ -12,7 +11,6 @@ the peers: `pip install -e '.[peers]'`.
 
 import json
 import pathlib
-import re
 import statistics
 import subprocess
 import sys
@@ -21,14 +19,12 @@ from typing import Any
 
 from absl import flags
 
-from benchmarks import report, settings
+from benchmarks import markdown, report, settings
 from rnnzoo.errors import UserError
 
-RESULTS = flags.DEFINE_string(
-    "results", str(report.FOLDER / "results"), "The folder of the result files."
-)
+COMMITTED = report.FOLDER / "results"
+RESULTS = flags.DEFINE_string("results", str(COMMITTED), "The folder of the result files.")
 MEASURE = flags.DEFINE_boolean("measure", False, "Run all the benchmarks first.")
-DOCUMENT = flags.DEFINE_boolean("document", False, "Write the table into docs/performance.md.")
 PAGE = report.FOLDER.parent / "docs" / "performance.md"
 CELLS = ("elman", "stacked_elman", "gru", "lstm")
 ONE, BEST = ("rnnzoo",), ("rnnzoo", "rnnzoo, 2 devices")
@@ -46,43 +42,38 @@ RUNS = {
     "steps_per_second": ("steps_per_second", f"--cells={','.join(CELLS)}", "--rounds=7"),
     "zoo": ("layers", "--cells=zoo", "--peers=torchrecurrent", "--rounds=3"),
 }
-_PART = re.compile(
-    r"(<!-- summary: made by python -m benchmarks\.summary --document -->\n).*?(<!-- /summary -->)",
-    re.S,
-)
 Rows = Sequence[Mapping[str, Any]]
 
 
-def path(name: str) -> pathlib.Path:
-    """Where a result is."""
-    return pathlib.Path(RESULTS.value) / f"{name}_cpu.json"
-
-
-def measure() -> None:
+def measure(folder: pathlib.Path) -> None:
     """Runs all the benchmarks, one after the other.
+
+    Args:
+      folder: where their results go.
 
     Raises:
       UserError: one of them failed.
     """
     for name, (benchmark, *asked) in RUNS.items():
-        command = ["-m", f"benchmarks.{benchmark}", *asked, f"--out={path(name)}"]
+        command = ["-m", f"benchmarks.{benchmark}", *asked, f"--out={folder / name}_cpu.json"]
         print("python", *command, file=sys.stderr)
         if subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL).returncode:
             raise UserError(f"benchmarks.{benchmark} failed: see above")
 
 
-def results() -> dict[str, Rows]:
-    """The rows of all results.
+def results(folder: pathlib.Path) -> dict[str, Rows]:
+    """The rows of all results in a folder.
 
     Raises:
       UserError: one is missing or damaged.
     """
     found = {}
     for name in RUNS:
+        path = folder / f"{name}_cpu.json"
         try:
-            found[name] = json.loads(path(name).read_text("utf-8"))["rows"]
+            found[name] = json.loads(path.read_text("utf-8"))["rows"]
         except (OSError, ValueError, LookupError) as e:
-            raise UserError(f"{path(name)} is no result file ({e}): give --measure") from e
+            raise UserError(f"{path} is no result file ({e}): give --measure") from e
     return found
 
 
@@ -151,27 +142,28 @@ ALL_COLUMNS = ("beside", "batch", "cells", "least", "of", "median")
 
 def filled(text: str, found: Mapping[str, Rows]) -> str:
     """A document with the tables as they are now."""
-
-    def table(columns: Sequence[str], lines: Sequence[tuple[str, ...]]) -> str:
-        rows = [columns, ["---"] * len(columns), *lines]
-        return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
     heads = [*COLUMNS[:2], *(f"`{cell}`" for cell in CELLS)]
-    tables = f"{table(heads, of_cells(found))}\n\n{table(ALL_COLUMNS, of_all(found['zoo']))}"
-    return _PART.sub(lambda part: f"{part[1]}\n{tables}\n\n{part[2]}", text)
+    of_four = markdown.table(heads, of_cells(found))
+    return markdown.filled(
+        text, "summary", f"{of_four}\n\n{markdown.table(ALL_COLUMNS, of_all(found['zoo']))}"
+    )
+
+
+def write() -> None:
+    """Writes the document's part, from the committed results."""
+    PAGE.write_text(filled(PAGE.read_text("utf-8"), results(COMMITTED)), encoding="utf-8")
+    print(PAGE)
 
 
 def main() -> None:
     """Measures if asked to, and shows or writes the tables."""
+    folder = pathlib.Path(RESULTS.value)
     if MEASURE.value:
-        measure()
-    found = results()
+        measure(folder)
+    found = results(folder)
     report.print_table("A peer's time as a multiple of rnnzoo's", COLUMNS, of_cells(found))
     report.print_table("One layer of every cell", ALL_COLUMNS, of_all(found["zoo"]))
-    if DOCUMENT.value:
-        PAGE.write_text(filled(PAGE.read_text("utf-8"), found), encoding="utf-8")
-        print(PAGE)
 
 
 if __name__ == "__main__":
-    settings.run(main, (RESULTS, MEASURE, DOCUMENT))
+    settings.run(main, (RESULTS, MEASURE))

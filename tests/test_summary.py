@@ -4,23 +4,15 @@ import subprocess
 from types import SimpleNamespace
 
 import pytest
-from absl import flags
-from absl.testing import flagsaver
 
 from benchmarks import summary
 from rnnzoo.errors import UserError
 
 
-@pytest.fixture(autouse=True)
-def parsed():
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()
-
-
 def test_the_document_shows_the_results():
     text = summary.PAGE.read_text("utf-8")
     assert "| one layer, batch 1 | torch.nn |" in text
-    assert text == summary.filled(text, summary.results())
+    assert text == summary.filled(text, summary.results(summary.COMMITTED))
 
 
 def test_each_side_is_at_its_best_and_is_the_same_function():
@@ -46,11 +38,8 @@ def test_the_least_of_all_cells_is_named():
 
 
 def test_results_that_are_not_there_are_named(tmp_path):
-    with (
-        flagsaver.as_parsed(results=str(tmp_path)),
-        pytest.raises(UserError, match=r"job_cpu\.json is no result file .*: give --measure"),
-    ):
-        summary.results()
+    with pytest.raises(UserError, match=r"job_cpu\.json is no result file .*: give --measure"):
+        summary.results(tmp_path)
 
 
 def test_all_is_measured_into_one_folder(tmp_path, monkeypatch):
@@ -61,11 +50,8 @@ def test_all_is_measured_into_one_folder(tmp_path, monkeypatch):
         return SimpleNamespace(returncode=int("benchmarks.sampling" in command))
 
     monkeypatch.setattr(subprocess, "run", run)
-    with (
-        flagsaver.as_parsed(results=str(tmp_path)),
-        pytest.raises(UserError, match=r"benchmarks\.sampling failed"),
-    ):
-        summary.measure()
+    with pytest.raises(UserError, match=r"benchmarks\.sampling failed"):
+        summary.measure(tmp_path)
     assert [command[-1] for command in commands] == [
         f"--out={tmp_path}/{name}_cpu.json" for name in ("job", "layers", "sampling")
     ]

@@ -1,4 +1,4 @@
-"""docs/leaderboard.md with the board as its results are: `python -m benchmarks.leaderboard.document`."""
+"""docs/leaderboard.md with the board as its results are: `python -m benchmarks.documents`."""
 
 import json
 import pathlib
@@ -9,7 +9,7 @@ from rnnzoo.report import static
 
 DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "leaderboard.md"
 PICTURES = {"matrix": "leaderboard-matrix.png", "speed": "leaderboard-speed.png"}
-BEGIN = "<!-- board: made by python -m benchmarks.leaderboard.document -->\n"
+BEGIN = "<!-- board: made by python -m benchmarks.documents -->\n"
 
 
 def text() -> str:
@@ -41,7 +41,3 @@ def main() -> None:
             static.draw(figure).savefig(
                 DOCUMENT.parent / "pictures" / PICTURES[figure.key], dpi=110
             )
-
-
-if __name__ == "__main__":
-    main()

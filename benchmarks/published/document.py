@@ -1,4 +1,4 @@
-"""docs/published.md with the table as its results are: `python -m benchmarks.published.document`."""
+"""docs/published.md with the table as its results are: `python -m benchmarks.documents`."""
 
 import json
 import pathlib
@@ -7,7 +7,7 @@ from benchmarks.gallery import bibliography, citation
 from benchmarks.published import number, rows
 
 DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "published.md"
-BEGIN = "<!-- numbers: made by python -m benchmarks.published.document -->\n"
+BEGIN = "<!-- numbers: made by python -m benchmarks.documents -->\n"
 
 
 def text() -> str:
@@ -51,7 +51,3 @@ def main() -> None:
     """Writes the document's last part."""
     head, _, _ = DOCUMENT.read_text("utf-8").partition(BEGIN)
     DOCUMENT.write_text(head + text(), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
