@@ -27,6 +27,8 @@ RESULTS = flags.DEFINE_string("results", str(COMMITTED), "The folder of the resu
 MEASURE = flags.DEFINE_boolean("measure", False, "Run all the benchmarks first.")
 PAGE = report.FOLDER.parent / "docs" / "performance.md"
 CELLS = ("elman", "stacked_elman", "gru", "lstm")
+COLUMNS = ("work", "beside", *CELLS)
+ALL_COLUMNS = ("beside", "batch", "cells", "least", "of", "median")
 ONE, BEST = ("rnnzoo",), ("rnnzoo", "rnnzoo, 2 devices")
 _PLAIN = ("plain", "plain `lax.scan`, one device", ONE)
 # By result file: how a peer's contenders begin, its name, and ours that it is set beside.
@@ -125,7 +127,7 @@ def of_all(zoo: Rows) -> list[tuple[str, ...]]:
         for B in (1, 32):
             every = {
                 cell: multiple
-                for cell in {row["cell"] for row in zoo}
+                for cell in sorted({row["cell"] for row in zoo})
                 if (multiple := times(zoo, peer, ours, cell=cell, batch_size=B))
             }
             if every:
@@ -134,10 +136,6 @@ def of_all(zoo: Rows) -> list[tuple[str, ...]]:
                 figures = f"{every[least]:.2f}", f"`{least}`", f"{median:.1f}"
                 lines.append((name, str(B), str(len(every)), *figures))
     return lines
-
-
-COLUMNS = ("work", "beside", *CELLS)
-ALL_COLUMNS = ("beside", "batch", "cells", "least", "of", "median")
 
 
 def filled(text: str, found: Mapping[str, Rows]) -> str:
