@@ -2,8 +2,8 @@
 
 python -m rnnzoo.main --config=configs/shakespeare_hour.py
 
-31 minutes of one CPU core. Loss on the validation text: 1.437 nats (nanoGPT's recipe for a GPU, with
-10.7 million parameters and 81.9 million characters: 1.4697).
+31 minutes of one CPU core. Loss on the validation text: 1.437, 1.441 and 1.451 nats for seeds 0, 1, 2
+(nanoGPT's recipe for a GPU, with 10.7 million parameters and 81.9 million characters: 1.4697).
 """
 
 from rnnzoo.config import default_config
