@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 import haiku as hk
 import numpy as np
 
+from benchmarks.markdown import table as markdown_table
 from benchmarks.report import FOLDER
 from rnnzoo import cost, registry
 from rnnzoo.registry import Entry
@@ -195,8 +196,7 @@ COLUMNS = (
 
 def table(rows: list[list[str]]) -> str:
     """A Markdown table below `COLUMNS`."""
-    lines = [COLUMNS, ("---",) * len(COLUMNS), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(COLUMNS, rows)
 
 
 def family_page(family: str, papers: Mapping[str, Mapping[str, str]]) -> str:

@@ -84,7 +84,7 @@ def _product(limit: str, N: int, K: int, M: int, dtype: jnp.dtype = jnp.float32)
     return Probe(limit, shape, lambda: multiply(a, b), 2 * N * K * M)
 
 
-def _in_torch(batch_size: Sequence[int]) -> list[Probe]:
+def _in_torch(sizes: Sequence[int]) -> list[Probe]:
     """PyTorch's products of the same shapes, each by itself, on all cores."""
     import torch
 
@@ -95,7 +95,6 @@ def _in_torch(batch_size: Sequence[int]) -> list[Probe]:
         shape = f"[{N}, {K}] × [{K}, {M}]"
         return Probe(f"{limit}, PyTorch", shape, lambda: torch.mm(a, b), 2 * N * K * M)
 
-    sizes = sorted(set(batch_size))
     return [
         product("large product", *_large()),
         *(product("product of a layer", LAYER * B, IN_LOOP, 4 * IN_LOOP) for B in sizes),
@@ -211,7 +210,7 @@ def measure(batch_size: list[int], rounds: int) -> list[dict]:
         found.append(_product("large product", *_large(), jnp.bfloat16))
         first_call(found[-1].call)
     elif importlib.util.find_spec("torch"):
-        found += _in_torch(batch_size)
+        found += _in_torch(sorted(set(batch_size)))
     timings = interleave({probe: probe.call for probe in found}, rounds)
     return [
         {

@@ -6,6 +6,7 @@ python -m benchmarks.task_gallery
 from collections.abc import Mapping
 
 from benchmarks.gallery import ROOT, bibliography, citation, markdown
+from benchmarks.markdown import table
 from rnnzoo import tasks
 from rnnzoo.tasks import Entry, Ids
 
@@ -62,9 +63,8 @@ def page() -> str:
     """The page, in Markdown."""
     papers = bibliography()
     entries = sorted(map(tasks.entry, tasks.names()), key=lambda e: (e.family, e.name))
-    rows = [COLUMNS, ("---",) * len(COLUMNS), *(row(entry, papers) for entry in entries)]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in rows)
-    return INTRO + "\n\n".join([table, *(section(entry, papers) for entry in entries)]) + "\n"
+    overview = table(COLUMNS, [row(entry, papers) for entry in entries])
+    return INTRO + "\n\n".join([overview, *(section(entry, papers) for entry in entries)]) + "\n"
 
 
 def main() -> None:
