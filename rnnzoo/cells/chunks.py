@@ -6,9 +6,11 @@ A head's state is a matrix S of shape [d_k, d_v] that is written with keys and r
     S_t = \mathrm{diag}(\alpha_t) S_{t-1} + k_t v_t^\top \\
     o_t = S_t^\top q_t
 
-`step` is this equation, `chunked` the same for a whole sequence; they take the same arguments.
+`step` is this equation; `looped` and `chunked` are the same for a whole sequence, and `at_once` is the
+faster of the two. All take the same arguments.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -20,6 +22,8 @@ import jax.numpy as jnp
 
 from rnnzoo.cells.base import Pair, State, check_heads, wide
 from rnnzoo.errors import UserError
+
+CACHE = 2**24  # bytes of states that `looped` may keep for its derivative
 
 
 def step(
@@ -49,6 +53,55 @@ def step(
     new_S = jnp.exp(log_decay)[..., None] * S + k[..., :, None] * v[..., None, :]
     o = jnp.sum(q[..., None] * (S if previous else new_S), axis=-2)
     return o, new_S.astype(S.dtype)
+
+
+def at_once(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    log_decay: jax.Array,
+    S: jax.Array,
+    *,
+    previous: bool = False,
+) -> Pair:
+    """All time steps of `step`, by `looped` or `chunked`, whichever is faster; their arguments.
+
+    One decay per key feature makes the chunks' quotients more arithmetic than the states of a single
+    row are, so that a CPU had better loop, while its cache holds the states.
+    """
+    single, features = math.prod(S.shape[:-3]) == 1, log_decay.shape[-1] > 1
+    in_cache = len(v) * S.size * S.dtype.itemsize <= CACHE
+    loops = jax.default_backend() == "cpu" and single and features and in_cache
+    return (looped if loops else chunked)(q, k, v, log_decay, S, previous=previous)
+
+
+def looped(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    log_decay: jax.Array,
+    S: jax.Array,
+    *,
+    previous: bool = False,
+) -> Pair:
+    """All time steps of `step`, one by one, as products of matrices and vectors.
+
+    The derivative of a product is again one, where that of a broadcast is a sum, which XLA does not
+    vectorise on a CPU. Only the states are kept for it. The arguments are those of `chunked`.
+    """
+    q, k, v, log_decay = map(wide, (q, k, v, log_decay))
+    q, k = (jnp.broadcast_to(a, (*v.shape[:-1], a.shape[-1])) for a in (q, k))
+    alpha, ones = jnp.exp(log_decay), jnp.ones(v.shape[-1], v.dtype)
+
+    @functools.partial(jax.checkpoint, prevent_cse=False)
+    def one(S, now):
+        q, k, v, alpha = now
+        new_S = jnp.einsum("...k,v->...kv", alpha, ones) * S + jnp.einsum("...k,...v->...kv", k, v)
+        o = jnp.einsum("...k,...kv->...v", q, S if previous else new_S)
+        return new_S.astype(S.dtype), o
+
+    S, o = jax.lax.scan(one, S, (q, k, v, alpha))
+    return o, S
 
 
 def chunked(
@@ -141,7 +194,7 @@ class MatrixCell(hk.RNNCore):
     """A cell of several heads with a matrix state each, [heads, d_k, d_v], where H = heads * d_v.
 
     A subclass writes its equations once, as `run`, around the recurrence that it is given: `step`, or
-    `chunked` with a leading time axis on everything but the state. It makes its layers in `__init__`,
+    `at_once` with a leading time axis on everything but the state. It makes its layers in `__init__`,
     so that their parameters have the same names in both.
     """
 
@@ -168,7 +221,7 @@ class MatrixCell(hk.RNNCore):
 
     def parallel(self, xs: jax.Array, state: State) -> tuple[jax.Array, State]:
         """All time steps at once: xs of shape [T, ..., D] to the outputs and the last state."""
-        return self.run(chunked, xs, state)
+        return self.run(at_once, xs, state)
 
     def initial_state(self, batch_size: int | None) -> State:
         """Zeros, of shape [batch_size, heads, d_k, d_v], or [heads, d_k, d_v] for None."""

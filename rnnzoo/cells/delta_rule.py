@@ -228,18 +228,23 @@ class TTT(DeltaCell):
         qkv = hk.Linear(3 * self.hidden_size, with_bias=False, name="theta_qkv")(x)
         q, k, v = map(self._split, jnp.split(qkv, 3, axis=-1))
         rate = hk.Linear(heads, with_bias=False, name="theta_eta")(x)
-        eta = self.learning_rate * jax.nn.sigmoid(rate)[..., None, None]
+        eta = self.learning_rate * jax.nn.sigmoid(rate)[..., None]
         init = hk.initializers.RandomNormal(0.02)
         W_0 = hk.get_parameter("W_0", (heads, d, d), x.dtype, init)
         gamma = hk.get_parameter("gamma", (heads, d), x.dtype, jnp.ones)
         b = hk.get_parameter("b", (heads, d), x.dtype, jnp.zeros)
         norm = hk.LayerNorm(-1, create_scale=False, create_offset=False)
 
-        def f(x, S):
-            return x + gamma * norm(jnp.einsum("...k,...kv->...v", x, W_0 + S)) + b
+        def product(x, S):
+            return jnp.einsum("...hk,hkv->...hv", x, W_0) + jnp.einsum("...k,...kv->...v", x, S)
 
-        S = S - eta * jax.grad(lambda S: jnp.sum((f(k, S) - v) ** 2))(S)
-        return f(q, S).reshape(*x.shape[:-1], self.hidden_size), S
+        def f(x, z):
+            return x + gamma * norm(z) + b
+
+        # With z = W^T k, the gradient by W is k times that by z.
+        delta = jax.grad(lambda z: jnp.sum((f(k, z) - v) ** 2))(product(k, S))
+        S = S - jnp.einsum("...k,...v->...kv", eta * k, delta)
+        return f(q, product(q, S)).reshape(*x.shape[:-1], self.hidden_size), S
 
 
 def normalised(a: jax.Array) -> jax.Array:

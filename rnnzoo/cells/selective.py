@@ -1,5 +1,6 @@
 """Selective state-space cells."""
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +9,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.cells.base import State, linear_scan
+from rnnzoo.cells.base import Pair, State, linear_scan
 from rnnzoo.registry import register
 
 
@@ -79,6 +80,7 @@ class Mamba(hk.RNNCore):
     its code, and so this cell, takes the simpler Delta B. The bottleneck r has ceil(H / 16) numbers.
     """
 
+    prefers_parallel = True
     state_size: int
     channels: int
 
@@ -119,9 +121,10 @@ class Mamba(hk.RNNCore):
         u, z = jnp.split(self.W_in(x), 2, axis=-1)
         v, last = self.conv(u, last)
         v = jax.nn.silu(v)
-        a, b, C = self._coefficients(v)
+        dt, A, B, C = self._coefficients(v)
+        a, b = discretised(dt, A, v, B)
         h = a * h + b
-        return self._readout(h, C, v, z), (last, h)
+        return self._readout(read(h, C), v, z), (last, h)
 
     def parallel(self, xs: jax.Array, state: State) -> tuple[jax.Array, State]:
         """All time steps at once: xs of shape [T, ..., D] to the outputs and the last state."""
@@ -129,23 +132,21 @@ class Mamba(hk.RNNCore):
         u, z = jnp.split(self.W_in(xs), 2, axis=-1)
         v, last = self.conv.parallel(u, last)
         v = jax.nn.silu(v)
-        a, b, C = self._coefficients(v)
-        hs = linear_scan(a, b, h)
-        return self._readout(hs, C, v, z), (last, hs[-1])
+        dt, A, B, C = self._coefficients(v)
+        scan = looped if jax.default_backend() == "cpu" else at_once
+        y, h = scan(dt, A, v, B, C, h)
+        return self._readout(y, v, z), (last, h)
 
     def _coefficients(self, v):
-        """exp(Delta A) and Delta B v, of shape [..., E, N], and C, of shape [..., N]."""
+        """Delta, of shape [..., E], A, of [E, N], and B and C, of [..., N]."""
         N = self.state_size
         r, B, C = jnp.split(self.W_x(v), [self.rank, self.rank + N], axis=-1)
-        dt = jax.nn.softplus(self.W_dt(r))
         A_log = hk.get_parameter("A_log", (self.channels, N), v.dtype, _log_of_1_to_N)
-        a = jnp.exp(-jnp.exp(A_log) * dt[..., None])
-        return a, (dt * v)[..., None] * B[..., None, :], C
+        return jax.nn.softplus(self.W_dt(r)), -jnp.exp(A_log), B, C
 
-    def _readout(self, h, C, v, z):
+    def _readout(self, y, v, z):
         D = hk.get_parameter("D", (self.channels,), v.dtype, jnp.ones)
-        y = jnp.einsum("...en,...n->...e", h, C) + D * v
-        return self.W_out(y * jax.nn.silu(z))
+        return self.W_out((y + D * v) * jax.nn.silu(z))
 
     def initial_state(self, batch_size: int | None) -> State:
         """Zeros, with a leading axis of `batch_size` or without."""
@@ -156,3 +157,56 @@ class Mamba(hk.RNNCore):
 
 def _log_of_1_to_N(shape, dtype):
     return jnp.broadcast_to(jnp.log(jnp.arange(1, shape[-1] + 1, dtype=dtype)), shape)
+
+
+def discretised(dt: jax.Array, A: jax.Array, v: jax.Array, B: jax.Array) -> Pair:
+    """exp(Delta A) and Delta v B^T, of shape [..., E, N]; the arguments as for `at_once`."""
+    return jnp.exp(A * dt[..., None]), (dt * v)[..., None] * B[..., None, :]
+
+
+def read(h: jax.Array, C: jax.Array) -> jax.Array:
+    """The product h C, of shape [..., E], of h of [..., E, N] and C of [..., N]."""
+    return jnp.einsum("...en,...n->...e", h, C)
+
+
+def at_once(
+    dt: jax.Array, A: jax.Array, v: jax.Array, B: jax.Array, C: jax.Array, h: jax.Array
+) -> Pair:
+    """h_t = exp(Delta_t A) h_{t-1} + Delta_t v_t B_t^T and y_t = h_t C_t for all t, by `linear_scan`.
+
+    Args:
+      dt: Delta, [T, ..., E].
+      A: [E, N].
+      v: the inputs, [T, ..., E].
+      B: what writes, [T, ..., N].
+      C: what reads, [T, ..., N].
+      h: the state before the first step, [..., E, N].
+
+    Returns:
+      y, of shape [T, ..., E], and the state after the last step.
+    """
+    a, b = discretised(dt, A, v, B)
+    hs = linear_scan(a, b, h)
+    return read(hs, C), hs[-1]
+
+
+def looped(
+    dt: jax.Array, A: jax.Array, v: jax.Array, B: jax.Array, C: jax.Array, h: jax.Array
+) -> Pair:
+    """As `at_once`, step by step, and with a derivative that is fast on a CPU.
+
+    Nothing as large as h but itself is kept for the derivative. What broadcasts is written as a product
+    of matrices, and E is the last axis: the derivative of a broadcast is a sum, which XLA does not
+    vectorise on a CPU. docs/performance.md has the effect.
+    """
+    A, ones = A.T, jnp.ones(A.shape[1], A.dtype)
+
+    @functools.partial(jax.checkpoint, prevent_cse=False)
+    def step(h, now):
+        dt, x, B, C = now
+        a = jnp.exp(A * jnp.einsum("...e,n->...ne", dt, ones))
+        new_h = a * h + jnp.einsum("...e,...n->...ne", x, B)
+        return new_h.astype(h.dtype), jnp.einsum("...ne,...n->...e", new_h, C)
+
+    h, y = jax.lax.scan(step, h.mT, (dt, dt * v, B, C))
+    return y, h.mT
