@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import markdown
 from benchmarks.leaderboard import board
 from benchmarks.leaderboard.board import Place, Row
 from rnnzoo.report import html, static
@@ -139,17 +140,13 @@ def _sizes(rows: Sequence[Row]) -> dict[str, list[int]]:
 def table(rows: Sequence[Row]) -> str:
     """The board as a Markdown table."""
     tasks = list(dict.fromkeys(row["task"] for row in rows))
-    lines = [
-        "| | cell | score | longer | " + " | ".join(f"`{task}`" for task in tasks) + " |",
-        "|---|---|---|---|" + "---|" * len(tasks),
-    ]
+    columns = ["", "cell", "score", "longer", *(f"`{task}`" for task in tasks)]
+    lines = []
     for number, place in enumerate(board.places(rows), 1):
-        cells = [_score(place.scores.get(task)) for task in tasks]
-        lines.append(
-            f"| {number} | `{place.cell}` | {place.score:.3f} ± {place.spread:.3f} | "
-            f"{_number(place.longer)} | " + " | ".join(cells) + " |"
-        )
-    return "\n".join(lines) + "\n"
+        score = f"{place.score:.3f} ± {place.spread:.3f}"
+        each = [_score(place.scores.get(task)) for task in tasks]
+        lines.append([str(number), f"`{place.cell}`", score, _number(place.longer), *each])
+    return markdown.table(columns, lines) + "\n"
 
 
 def _score(found: tuple[float, float] | None) -> str:

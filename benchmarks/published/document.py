@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+from benchmarks import markdown
 from benchmarks.gallery import bibliography, citation
 from benchmarks.published import number, rows
 
@@ -35,16 +36,11 @@ def _section(name: str, config: number.Number, found: list[rows.Row]) -> list[st
         f"`python -m benchmarks.published --numbers={name}`: {config.measured.replace('_', ' ')}, "
         f"{config.seeds} seed{'s' * (config.seeds > 1)}. {citation(paper)}: *{paper['title']}*.\n",
     ]
-    table = [
-        "| model | parameters | expected | measured | seeds | met | minutes |",
-        "|---|---|---|---|---|---|---|",
-    ] + [
-        f"| `{row.model}` | {row.parameters} | {row.expected} | {row.measured} | {row.seeds} | "
-        f"{row.met} | {row.minutes} |"
-        for row in lines
-    ]
+    columns = ["model", "parameters", "expected", "measured", "seeds", "met", "minutes"]
+    named = [{**row._asdict(), "model": f"`{row.model}`"} for row in lines]
+    table = markdown.table(columns, ([row[column] for column in columns] for row in named))
     note = [f"Not measured yet: {', '.join(missing)}.", ""] if missing else []
-    return [*head, *([*table, ""] if lines else []), *note]
+    return [*head, *([table, ""] if lines else []), *note]
 
 
 def main() -> None:
