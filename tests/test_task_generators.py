@@ -343,6 +343,21 @@ def test_the_capacity_data_are_fixed_and_differ():
     assert (tasks.make("capacity", examples=50, seed=1).data(7).inputs != data.inputs).any()
 
 
+def test_the_capacity_data_can_be_vectors():
+    task = tasks.make("capacity", examples=50, width=8)
+    data, drawn = (
+        tasks.Batch(*map(np.asarray, batch))
+        for batch in (task.data(3), task.sample(jax.random.key(5), 400, 3))
+    )
+    assert data.inputs.shape == (3, 50, 8) and set(data.inputs.ravel()) == {-1, 1}
+    assert (data.inputs == data.inputs[0]).all() and (drawn.inputs == drawn.inputs[0]).all()
+    labels = dict(zip(map(tuple, data.inputs[0]), data.targets[-1], strict=True))
+    assert len(labels) == 50
+    columns = list(map(tuple, drawn.inputs[0]))
+    assert [labels[x] for x in columns] == drawn.targets[-1].tolist()
+    assert set(columns) == set(labels)
+
+
 def test_groups_are_groups():
     for name, order in (("S3", 6), ("A5", 60), ("Z60", 60), ("S5", 120)):
         next, labels = tasks.make("word_problem", group=name).machine

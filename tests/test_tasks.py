@@ -150,7 +150,14 @@ def test_register_a_task_of_ones_own():
         (lambda: tasks.make("mqar").sample(None, 2, 30), "length of 30 is too short: take 31"),
         (lambda: tasks.make("parity").sample(None, 2, 3, 4), "lengths from 4 to 3"),
         (lambda: tasks.make("capacity").sample(None, 2, 9), "length of 9 is too short: take 10"),
-        (lambda: tasks.make("capacity").data(63), "1000 different .* need 10 to 62 bits, not 63"),
+        (
+            lambda: tasks.make("capacity").data(63),
+            "1000 different sequences need a length of 10 to 62 bits, not 63",
+        ),
+        (
+            lambda: tasks.make("capacity", width=9),
+            "1000 different vectors need a width of 10 to 62 bits, not 9",
+        ),
         (lambda: tasks.make("capacity").sample(None, 2, 12, 11), "one length: not 11 to 12"),
         (
             lambda: rnnzoo.register_task("parity")(tasks.entry("copy").factory),

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnzoo.errors import UserError
-from rnnzoo.tasks.base import Batch, Ids, Task, at_least, uniform
+from rnnzoo.tasks.base import Batch, Ids, Reals, Task, at_least, uniform
 from rnnzoo.tasks.registry import register_task
 
 
@@ -23,9 +23,11 @@ class Capacity(Task):
 
     There are N different sequences of T fair bits, each with one of c labels, all equally likely,
     which counts at the last step. They are fixed by the seed: a batch is drawn from the N with
-    replacement, and there is nothing to generalise to. The fraction that is learned says how many
+    replacement, and there is nothing to generalise to. With a `width` D, an example is D fair signs
+    instead, -1 or 1, all of which are shown at every step. The fraction that is learned says how many
     bits the parameters hold, see `remembered_bits`; increase N until these grow no more. Collins et
-    al. (2017) had the size of the data set, with all other settings, chosen by their search.
+    al. (2017) have such vectors, and had the size of the data set, with all other settings, chosen
+    by their search.
     """
 
     train_lengths: ClassVar[tuple[int, int]] = (16, 16)
@@ -33,16 +35,19 @@ class Capacity(Task):
 
     examples: int = 1000
     classes: int = 2
+    width: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Raises UserError if there is nothing to learn."""
-        at_least(self, examples=1, classes=2, seed=0)
+        """Raises UserError if there is nothing to learn, or the vectors would not differ."""
+        at_least(self, examples=1, classes=2, width=0, seed=0)
+        if self.width:
+            _check_bits(self.examples, self.width, "vectors", "a width")
 
     @property
-    def inputs(self) -> Ids:
-        """A bit."""
-        return Ids(2)
+    def inputs(self) -> Ids | Reals:
+        """A bit, or D signs."""
+        return Reals(self.width) if self.width else Ids(2)
 
     @property
     def outputs(self) -> Ids:
@@ -51,8 +56,8 @@ class Capacity(Task):
 
     @property
     def least_length(self) -> int:
-        """So many bits that N sequences can differ."""
-        return max(1, math.ceil(math.log2(self.examples)))
+        """So many bits that N sequences can differ; of vectors, a step."""
+        return 1 if self.width else _bits(self.examples)
 
     def sample(
         self, key: jax.Array, batch_size: int, length: int, shortest: int | None = None
@@ -68,19 +73,22 @@ class Capacity(Task):
         Raises:
           UserError: the sequences would not differ, or have more than 62 bits.
         """
-        bits, labels = map(jnp.asarray, _examples(self, length))
+        inputs, labels = map(jnp.asarray, _examples(self, length))
         counts = jnp.arange(length)[:, None] == length - 1
         shape = (length, self.examples)
         return Batch(
-            bits, jnp.broadcast_to(labels, shape), jnp.broadcast_to(counts, shape).astype(float)
+            jnp.broadcast_to(inputs, (*shape, *inputs.shape[2:])),
+            jnp.broadcast_to(labels, shape),
+            jnp.broadcast_to(counts, shape).astype(float),
         )
 
     def draw(self, key: jax.Array, length: jax.Array, steps: int) -> Batch:
         """See `Task.draw`."""
-        bits, labels = map(jnp.asarray, _examples(self, steps))
+        inputs, labels = map(jnp.asarray, _examples(self, steps))
         which = jax.random.randint(key, (), 0, self.examples)
         counts = jnp.arange(steps) == steps - 1
-        return Batch(bits[:, which], jnp.full(steps, labels[which]), counts.astype(float))
+        shown = jnp.broadcast_to(inputs[:, which], (steps, *inputs.shape[2:]))
+        return Batch(shown, jnp.full(steps, labels[which]), counts.astype(float))
 
     def marginals(self, length: int) -> np.ndarray:
         """See `Task.marginals`."""
@@ -89,16 +97,29 @@ class Capacity(Task):
 
 @functools.lru_cache(maxsize=8)
 def _examples(task: Capacity, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """The N sequences, int32, shape [T, N], and their labels, shape [N]."""
-    if not task.least_length <= length <= 62:
+    """The N inputs, int32 of shape [T, N], or float32 of [1, N, D], and their labels, shape [N]."""
+    bits = task.width or length
+    _check_bits(task.examples, bits, "sequences", "a length")
+    rng = np.random.default_rng([task.seed, bits])
+    numbers = rng.choice(2**bits, task.examples, replace=False)
+    inputs = (numbers >> np.arange(bits)[:, None]) & 1
+    labels = rng.integers(task.classes, size=task.examples, dtype=np.int32)
+    if not task.width:
+        return inputs.astype(np.int32), labels
+    return (2 * inputs.T[None] - 1).astype(np.float32), labels
+
+
+def _bits(examples: int) -> int:
+    """So many bits that this many examples can differ."""
+    return max(1, math.ceil(math.log2(examples)))
+
+
+def _check_bits(examples: int, bits: int, what: str, name: str) -> None:
+    if not _bits(examples) <= bits <= 62:
         raise UserError(
-            f"capacity: {task.examples} different sequences need {task.least_length} to 62 bits, "
-            f"not {length}"
+            f"capacity: {examples} different {what} need {name} of {_bits(examples)} to 62 bits, "
+            f"not {bits}"
         )
-    rng = np.random.default_rng([task.seed, length])
-    numbers = rng.choice(2**length, task.examples, replace=False)
-    bits = (numbers >> np.arange(length)[:, None]) & 1
-    return bits.astype(np.int32), rng.integers(task.classes, size=task.examples, dtype=np.int32)
 
 
 def remembered_bits(accuracy: float, examples: int, classes: int = 2) -> float:
