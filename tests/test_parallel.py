@@ -87,7 +87,7 @@ def test_matrix_states(rows, derivative, heads_that_read, decays, previous):
 def test_selective_states(rows, derivative):
     arguments = selective_arguments(rows)
     expected = everything(selective_steps, arguments, derivative)
-    for way in (selective.looped, selective.at_once):
+    for way in (selective.looped, selective.associative):
         assert_same(everything(way, arguments, derivative), expected)
 
 

@@ -37,8 +37,11 @@ def _section(name: str, config: number.Number, found: list[rows.Row]) -> list[st
         f"{config.seeds} seed{'s' * (config.seeds > 1)}. {citation(paper)}: *{paper['title']}*.\n",
     ]
     columns = ["model", "parameters", "expected", "measured", "seeds", "met", "minutes"]
-    named = [{**row._asdict(), "model": f"`{row.model}`"} for row in lines]
-    table = markdown.table(columns, ([row[column] for column in columns] for row in named))
+    cells = (
+        [f"`{r.model}`", r.parameters, r.expected, r.measured, r.seeds, r.met, r.minutes]
+        for r in lines
+    )
+    table = markdown.table(columns, cells)
     note = [f"Not measured yet: {', '.join(missing)}.", ""] if missing else []
     return [*head, *([table, ""] if lines else []), *note]
 

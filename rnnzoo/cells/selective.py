@@ -133,7 +133,7 @@ class Mamba(hk.RNNCore):
         v, last = self.conv.parallel(u, last)
         v = jax.nn.silu(v)
         dt, A, B, C = self._coefficients(v)
-        scan = looped if jax.default_backend() == "cpu" else at_once
+        scan = looped if jax.default_backend() == "cpu" else associative
         y, h = scan(dt, A, v, B, C, h)
         return self._readout(y, v, z), (last, h)
 
@@ -160,7 +160,7 @@ def _log_of_1_to_N(shape, dtype):
 
 
 def discretised(dt: jax.Array, A: jax.Array, v: jax.Array, B: jax.Array) -> Pair:
-    """exp(Delta A) and Delta v B^T, of shape [..., E, N]; the arguments as for `at_once`."""
+    """exp(Delta A) and Delta v B^T, of shape [..., E, N]; the arguments as for `associative`."""
     return jnp.exp(A * dt[..., None]), (dt * v)[..., None] * B[..., None, :]
 
 
@@ -169,7 +169,7 @@ def read(h: jax.Array, C: jax.Array) -> jax.Array:
     return jnp.einsum("...en,...n->...e", h, C)
 
 
-def at_once(
+def associative(
     dt: jax.Array, A: jax.Array, v: jax.Array, B: jax.Array, C: jax.Array, h: jax.Array
 ) -> Pair:
     """h_t = exp(Delta_t A) h_{t-1} + Delta_t v_t B_t^T and y_t = h_t C_t for all t, by `linear_scan`.
@@ -193,7 +193,7 @@ def at_once(
 def looped(
     dt: jax.Array, A: jax.Array, v: jax.Array, B: jax.Array, C: jax.Array, h: jax.Array
 ) -> Pair:
-    """As `at_once`, step by step, and with a derivative that is fast on a CPU.
+    """As `associative`, step by step, and with a derivative that is fast on a CPU.
 
     Nothing as large as h but itself is kept for the derivative. What broadcasts is written as a product
     of matrices, and E is the last axis: the derivative of a broadcast is a sum, which XLA does not
