@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -25,6 +26,10 @@ def get_config():
     }
 """
 SECONDS = 240  # until a process is given up on a busy machine
+# What JAX's transport prints; its threads write it in pieces, which mix.
+GLOO = re.compile(
+    r"\[Gloo\] Rank|is connected to|peer ranks\.|Expected number of connected peer ranks is :|\d|\s"
+)
 
 
 def start(folder, *words, workdir="run", **environment):
@@ -108,7 +113,7 @@ def test_two_processes_with_two_devices_each(alone, tmp_path):
     first, second = start_together(new(tmp_path), 2, "--config.cpu_devices=2", SLICES)
     (out, _), (silence, _) = ended(first), ended(second)
     assert "for 4 devices of 2 processes" in out and "epoch 20/20" in out
-    assert not [line for line in silence.splitlines() if "Gloo" not in line]
+    assert not GLOO.sub("", silence)
     assert {p.name for p in tmp_path.iterdir()} == {"run", "text.txt", "tiny.py"}
     same_losses(tmp_path, alone)
 
