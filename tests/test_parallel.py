@@ -8,6 +8,7 @@ import pytest
 
 import rnnzoo
 from rnnzoo.cells import chunks, selective
+from rnnzoo.cells.convolution import convolved
 
 T, ROWS, HEADS, K, V = 20, 2, 3, 4, 5  # 20 steps are chunks of 16 and of 4
 E, N = 6, 3
@@ -49,6 +50,21 @@ def selective_steps(dt, A, v, B, C, h):
     return outputs, h
 
 
+def convolution_arguments(rows):
+    complexes = (normal(i, 2, *shape) for i, shape in enumerate([(E, N)] * 3 + [(*rows, E, N)]))
+    a, b, C, h = (jax.lax.complex(*parts) for parts in complexes)
+    return 0.9 * a / jnp.abs(a), b, C, normal(5, T, *rows, E), h
+
+
+def convolution_steps(a, b, C, u, h):
+    def step(h, u):
+        h = a * h + b * u[..., None]
+        return h, jnp.sum((C * h).real, -1)
+
+    h, outputs = jax.lax.scan(step, h, u)
+    return outputs, h
+
+
 def everything(function, arguments, derivative):
     """Outputs and last state, and their derivatives by all arguments, or along them."""
     if derivative == "forward":
@@ -56,7 +72,7 @@ def everything(function, arguments, derivative):
 
     def loss(*arguments):
         outputs, state = function(*arguments)
-        return jnp.sum(jnp.sin(outputs)) + jnp.sum(jnp.cos(state)), (outputs, state)
+        return jnp.sum(jnp.sin(outputs)) + jnp.sum(jnp.cos(state)).real, (outputs, state)
 
     places = range(len(arguments))
     return jax.jit(jax.value_and_grad(loss, argnums=places, has_aux=True))(*arguments)
@@ -89,6 +105,17 @@ def test_selective_states(rows, derivative):
     expected = everything(selective_steps, arguments, derivative)
     for way in (selective.looped, selective.associative):
         assert_same(everything(way, arguments, derivative), expected)
+
+
+@pytest.mark.parametrize("size", [8, 32])  # blocks of 4, 8 and 8 steps, or one of 20
+@pytest.mark.parametrize(
+    "rows, derivative", [((), "backward"), ((ROWS,), "backward"), ((1,), "forward")]
+)
+def test_convolution(rows, derivative, size):
+    arguments = convolution_arguments(rows)
+    expected = everything(convolution_steps, arguments, derivative)
+    found = everything(lambda *a: convolved(*a, size=size), arguments, derivative)
+    assert_same(found, expected)
 
 
 def test_a_loop_keeps_states_only_for_its_derivative():

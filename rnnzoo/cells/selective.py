@@ -9,7 +9,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rnnzoo.cells.base import Pair, State, linear_scan
+from rnnzoo.cells.base import Cell, LinearCell, Pair, State, linear_scan, wide
 from rnnzoo.registry import register
 
 
@@ -210,3 +210,51 @@ def looped(
 
     h, y = jax.lax.scan(step, h.mT, (dt, dt * v, B, C))
     return y, h.mT
+
+
+@register("rg_lru", family="state_space", cites="de2024griffin", linear=True)
+class RGLRU(LinearCell, Cell):
+    r"""The real-gated linear recurrent unit of Griffin.
+
+    .. math::
+        u_t = P x_t \\
+        r_t = \sigma(W_a u_t + b_a) \\
+        i_t = \sigma(W_x u_t + b_x) \\
+        a_t = \exp(-c\, \mathrm{softplus}(\Lambda) \odot r_t) \\
+        h_t = a_t \odot h_{t-1} + \sqrt{1 - a_t^2} \odot (i_t \odot u_t)
+
+    The output is the new state h_t. P is the identity for D = H and a matrix with biases otherwise, as
+    Griffin's block has one in front; its convolution is not part of this. No W reads the state. Lambda
+    has the sign that it has in the recurrentgemma library: a = sigma(-Lambda). a_t at r_t = 1 starts
+    uniform on (0.9, 0.999), as De et al. (2024) say, who write a = sigma(Lambda); the library draws
+    a_t^(1/c) from a ring of these radii instead, its W are block-diagonal and it takes the first input
+    of a sequence without the factor sqrt(1 - a_t^2). W is stored as (a, x).
+    """
+
+    def __init__(self, hidden_size: int, c: float = 8.0, name: str = "rg_lru"):
+        """Makes the cell.
+
+        Args:
+          hidden_size: H, the number of units.
+          c: how far r_t moves the logarithm of the decay.
+          name: Haiku's module name.
+        """
+        super().__init__(hidden_size, name)
+        self.c = c
+        self.P = hk.Linear(hidden_size, name="P")
+        self.W = hk.Linear(2 * hidden_size, name="W")  # with the biases b
+
+    def _rates(self, shape, dtype):
+        decay = jax.random.uniform(hk.next_rng_key(), shape, minval=0.9, maxval=0.999)
+        return jnp.log(jnp.expm1(-jnp.log(decay) / self.c)).astype(dtype)
+
+    def coefficients(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """(a, sqrt(1 - a^2) i u), each of shape [..., H]."""
+        u = x if x.shape[-1] == self.hidden_size else self.P(x)
+        Lambda = wide(hk.get_parameter("Lambda", (self.hidden_size,), x.dtype, self._rates))
+        r, i = jnp.split(jax.nn.sigmoid(wide(self.W(u))), 2, axis=-1)
+        log_a = -self.c * jax.nn.softplus(Lambda) * r
+        rest = -jnp.expm1(2 * log_a)  # 1 - a^2, exact where a is near 1
+        positive = rest > 1e-30  # sqrt has no gradient at 0
+        scale = jnp.where(positive, jnp.sqrt(jnp.where(positive, rest, 1.0)), 0.0)
+        return jnp.exp(log_a), scale * i * u

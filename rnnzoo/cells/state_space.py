@@ -1,4 +1,4 @@
-"""Linear state-space cells: diagonal recurrences, most of them complex."""
+"""Linear state-space cells: diagonal recurrences of complex numbers, the same at all times."""
 
 import math
 from collections.abc import Callable
@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnzoo.cells.base import Cell, LinearCell, Pair, find_initializer, wide
+from rnnzoo.cells.base import LinearCell, Pair, find_initializer, wide
+from rnnzoo.cells.convolution import convolved
 from rnnzoo.errors import UserError, did_you_mean
 from rnnzoo.registry import register
 
@@ -223,6 +224,8 @@ class S4D(_ComplexState):
     part of C here, as in the minimal version of their library.
     """
 
+    prefers_parallel = True
+
     def __init__(
         self,
         hidden_size: int,
@@ -271,73 +274,40 @@ class S4D(_ComplexState):
 
     def coefficients(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The discretised A and what u adds, complex, of shapes [H, N/2] and [..., H, N/2]."""
-        shape, dtype = self.state_shape, x.dtype
+        a, scale = self._discretised(x.dtype)
+        return a, scale * wide(self._channels(x))[..., None]
+
+    def _discretised(self, dtype):
+        """The discretised A and the factor of u, complex, of shape [H, N/2]."""
+        shape = self.state_shape
         half = hk.initializers.Constant(math.log(0.5))
         re = wide(hk.get_parameter("A_re_log", shape, dtype, half))
         im = wide(hk.get_parameter("A_im", shape, dtype, _constant(self.frequencies)))
         log_delta = hk.get_parameter("log_delta", shape[:1], dtype, _log_uniform(*self.delta_range))
         A = jax.lax.complex(-jnp.exp(re), im)
-        a, scale = self.discretization(A, jnp.exp(wide(log_delta))[:, None])
-        return a, scale * wide(self._channels(x))[..., None]
+        return self.discretization(A, jnp.exp(wide(log_delta))[:, None])
 
     def readout(self, h: jax.Array, x: jax.Array) -> jax.Array:
         """The output o, of shape [..., H] and the dtype of x."""
-        shape, dtype = self.state_shape, x.dtype
+        C = self._C(x.dtype)
+        return self._output(2 * jnp.sum(C.real * h.real - C.imag * h.imag, axis=-1), x)
+
+    def parallel(self, xs: jax.Array, h: jax.Array) -> Pair:
+        """All time steps at once: xs of shape [T, ..., D] to the outputs and the last state."""
+        a, scale = self._discretised(xs.dtype)
+        y, h = convolved(a, scale, 2 * self._C(xs.dtype), wide(self._channels(xs)), h)
+        return self._output(y, xs), h
+
+    def _C(self, dtype):
         normal = hk.initializers.RandomNormal(math.sqrt(0.5))  # |C| has variance 1
-        C_re = hk.get_parameter("C_re", shape, dtype, normal)
-        C_im = hk.get_parameter("C_im", shape, dtype, normal)
-        y = 2 * jnp.sum(wide(C_re) * h.real - wide(C_im) * h.imag, axis=-1)
+        re = hk.get_parameter("C_re", self.state_shape, dtype, normal)
+        im = hk.get_parameter("C_im", self.state_shape, dtype, normal)
+        return jax.lax.complex(wide(re), wide(im))
+
+    def _output(self, y, x):
         y = y.astype(x.dtype) + self.feedthrough(self._channels(x))
         p, q = jnp.split(self.O(jax.nn.gelu(y, approximate=False)), 2, axis=-1)
         return p * jax.nn.sigmoid(q)
-
-
-@register("rg_lru", family="state_space", cites="de2024griffin", linear=True)
-class RGLRU(LinearCell, Cell):
-    r"""The real-gated linear recurrent unit of Griffin.
-
-    .. math::
-        u_t = P x_t \\
-        r_t = \sigma(W_a u_t + b_a) \\
-        i_t = \sigma(W_x u_t + b_x) \\
-        a_t = \exp(-c\, \mathrm{softplus}(\Lambda) \odot r_t) \\
-        h_t = a_t \odot h_{t-1} + \sqrt{1 - a_t^2} \odot (i_t \odot u_t)
-
-    The output is the new state h_t. P is the identity for D = H and a matrix with biases otherwise, as
-    Griffin's block has one in front; its convolution is not part of this. No W reads the state. Lambda
-    has the sign that it has in the recurrentgemma library: a = sigma(-Lambda). a_t at r_t = 1 starts
-    uniform on (0.9, 0.999), as De et al. (2024) say, who write a = sigma(Lambda); the library draws
-    a_t^(1/c) from a ring of these radii instead, its W are block-diagonal and it takes the first input
-    of a sequence without the factor sqrt(1 - a_t^2). W is stored as (a, x).
-    """
-
-    def __init__(self, hidden_size: int, c: float = 8.0, name: str = "rg_lru"):
-        """Makes the cell.
-
-        Args:
-          hidden_size: H, the number of units.
-          c: how far r_t moves the logarithm of the decay.
-          name: Haiku's module name.
-        """
-        super().__init__(hidden_size, name)
-        self.c = c
-        self.P = hk.Linear(hidden_size, name="P")
-        self.W = hk.Linear(2 * hidden_size, name="W")  # with the biases b
-
-    def _rates(self, shape, dtype):
-        decay = jax.random.uniform(hk.next_rng_key(), shape, minval=0.9, maxval=0.999)
-        return jnp.log(jnp.expm1(-jnp.log(decay) / self.c)).astype(dtype)
-
-    def coefficients(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """(a, sqrt(1 - a^2) i u), each of shape [..., H]."""
-        u = x if x.shape[-1] == self.hidden_size else self.P(x)
-        Lambda = wide(hk.get_parameter("Lambda", (self.hidden_size,), x.dtype, self._rates))
-        r, i = jnp.split(jax.nn.sigmoid(wide(self.W(u))), 2, axis=-1)
-        log_a = -self.c * jax.nn.softplus(Lambda) * r
-        rest = -jnp.expm1(2 * log_a)  # 1 - a^2, exact where a is near 1
-        positive = rest > 1e-30  # sqrt has no gradient at 0
-        scale = jnp.where(positive, jnp.sqrt(jnp.where(positive, rest, 1.0)), 0.0)
-        return jnp.exp(log_a), scale * i * u
 
 
 # (A, delta) -> (the decay of a step, the factor of its input)
