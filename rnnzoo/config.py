@@ -40,6 +40,7 @@ def default_config() -> ConfigDict:
 
     config.model = ConfigDict()
     config.model.embedding_size = 0  # of a learned vector for each character; 0 is one-hot
+    config.model.initial_range = 0.0  # all weights start uniform on ±this; 0 is as the cell says
     config.model.precision = (
         "full"  # or 'bfloat16': the cells compute in it, the optimiser does not
     )
@@ -253,6 +254,7 @@ _LEAST: dict[str, int] = {
     "cell.hidden_size": 1,
     "cell.layers": 1,
     "model.embedding_size": 0,
+    "model.initial_range": 0,
     "train.epochs": 1,
     "train.batch_size": 1,
     "train.truncation": 1,

@@ -134,6 +134,21 @@ def sequence_model(
     )
 
 
+def uniform(model: LanguageModel, bound: float) -> LanguageModel:
+    """The model with initial parameters that are all uniform between -bound and bound, biases too."""
+
+    def init(key):
+        shapes, tree = jax.tree.flatten(jax.eval_shape(model.init, key))
+        keys = jax.random.split(key, len(shapes))
+        drawn = (
+            jax.random.uniform(key, shape.shape, shape.dtype, -bound, bound)
+            for key, shape in zip(keys, shapes, strict=True)
+        )
+        return jax.tree.unflatten(tree, drawn)
+
+    return model._replace(init=init)
+
+
 def _looked_up(vectors: hk.Embed, dtype: Any, ids: jax.Array) -> jax.Array:
     return vectors(ids).astype(dtype or float)
 

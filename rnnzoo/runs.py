@@ -33,7 +33,7 @@ from rnnzoo.evaluate import evaluate as evaluate_text
 from rnnzoo.host_memory import physical_memory
 from rnnzoo.log import CURVES
 from rnnzoo.metrics import GROWING
-from rnnzoo.model import LanguageModel, Params, language_model
+from rnnzoo.model import LanguageModel, Params, language_model, uniform
 from rnnzoo.tensorboard import FOLDER as TENSORBOARD
 from rnnzoo.untyped import ConfigDict, Tree
 from rnnzoo.vocabulary import Vocabulary
@@ -155,7 +155,8 @@ def make_model(config: ConfigDict, vocabulary_size: int) -> LanguageModel:
     )
     with blaming(f"cell {cell.name!r}"):
         _try_out(build(strategy="plain"), max(config.train.batch_size, 2))
-    return build()
+    model, bound = build(), config.model.initial_range
+    return uniform(model, bound) if bound else model
 
 
 def _try_out(model: LanguageModel, rows: int) -> None:

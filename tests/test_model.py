@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnzoo import evaluate, optimizers, sampler
+from rnnzoo import evaluate, optimizers, runs, sampler
+from rnnzoo.config import default_config
 from rnnzoo.model import language_model
 from rnnzoo.registry import make
 from rnnzoo.train import Trainer, source
@@ -53,3 +54,16 @@ def test_a_run_in_bfloat16_goes_on_to_the_bit():
     _, once = trainer.epoch(state, 2)
     _, again = trainer.epoch(trainer.resume(copy), 2)
     assert once.loss == again.loss
+
+
+def test_all_weights_start_uniform_if_the_config_says_so():
+    config = default_config()
+    own = runs.make_model(config, V).init(jax.random.key(0))
+    config.model.initial_range = 0.08
+    params = runs.make_model(config, V).init(jax.random.key(0))
+    assert jax.tree.map(jax.typeof, params) == jax.tree.map(jax.typeof, own)
+    for array in jax.tree.leaves(params):
+        assert np.all(np.abs(array) <= 0.08) and np.any(array < 0) and np.any(array > 0)
+    drawn = np.concatenate([np.ravel(array) for array in jax.tree.leaves(params)])
+    assert len(np.unique(drawn)) == len(drawn)
+    assert np.std(drawn) == pytest.approx(0.08 / np.sqrt(3), rel=0.02)

@@ -201,11 +201,7 @@ class OfText:
         Raises:
           UserError: no such config or key.
         """
-        config = configs.load(self.config)
-        for key in self.keys:
-            configs.check_key(key, dict(configs.flatten(config)))
-        config.update_from_flattened_dict(dict(self.keys))
-        return configs.complete(config)
+        return configs.complete(dict(configs.flatten(configs.load(self.config))) | dict(self.keys))
 
     @property
     def models(self) -> list[Model]:

@@ -2,8 +2,7 @@
 
     python -m benchmarks.published --numbers=war_and_peace
 
-The text has to be cut, see configs/war_and_peace.py, and is given by --path. One seed, 13 minutes on one
-core.
+The text has to be cut, see configs/war_and_peace.py, and is given by --path. One seed.
 """
 
 from benchmarks.published.number import Expected, OfText

@@ -1,0 +1,21 @@
+"""War and Peace by a GRU of 77 units: 1.398 nats, Karpathy, Johnson and Li (2015).
+
+    python -m benchmarks.published --numbers=war_and_peace_gru
+
+As many parameters as the LSTM of `war_and_peace`; the same text, and one seed.
+"""
+
+from benchmarks.published.number import Expected, OfText
+
+
+def get_config():
+    """As configs/war_and_peace.py says."""
+    return OfText(
+        title="War and Peace, a GRU of 77 units",
+        source="karpathy2015visualizing",
+        config="war_and_peace",
+        keys={"cell.name": "gru", "cell.hidden_size": 77, "cell.options.reset": "before"},
+        expected=Expected("about", 1.398, 0.03),
+        part="test",
+        seeds=1,
+    )
