@@ -50,6 +50,7 @@ def default_config() -> ConfigDict:
     config.corpus.path = ""  # a file, several with commas between, or - ; goes before the name
     config.corpus.unit = "characters"  # or bytes
     config.corpus.split = (0.9, 0.1, 0.0)  # fractions: training, validation, test
+    config.corpus.sections = 1  # equal sections of the text, each of which is split
     config.corpus.unknown = False  # one symbol for all that training never saw, not an error
     config.corpus.cache_dir = ""  # for fetched and long texts; "" is RNNZOO_CACHE, or the user's
 
@@ -253,6 +254,7 @@ _LEAST: dict[str, int] = {
     "seeds": 1,
     "cell.hidden_size": 1,
     "cell.layers": 1,
+    "corpus.sections": 1,
     "model.embedding_size": 0,
     "model.initial_range": 0,
     "train.epochs": 1,

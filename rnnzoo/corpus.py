@@ -13,7 +13,7 @@ import pooch
 
 from rnnzoo import cache
 from rnnzoo.encoding import Part, encode
-from rnnzoo.errors import UserError, did_you_mean, one_line
+from rnnzoo.errors import UserError, about, did_you_mean, one_line
 from rnnzoo.vocabulary import Vocabulary
 
 DEFAULT = "pydoc"
@@ -47,6 +47,13 @@ class Corpus:
             self.vocabulary.to_bytes if self.vocabulary.unit == "bytes" else self.vocabulary.decode
         )
         return decode(self.ids)
+
+    def with_ids(self, ids: np.ndarray) -> "Corpus":
+        """The corpus with its characters in another order, or some of them alone."""
+        symbols, places = np.unique(ids, return_index=True)
+        first = np.full_like(self.first, len(ids))
+        first[symbols] = places
+        return dataclasses.replace(self, ids=ids, first=first)
 
     def vocabulary_until(self, end: int, unknown: bool = False) -> Vocabulary:
         """The vocabulary of the first `end` characters alone."""
@@ -235,18 +242,25 @@ class Split(NamedTuple):
     test: Text
 
 
-def split(text: Text, fractions: Sequence[float]) -> Split:
+def split(text: Text, fractions: Sequence[float], sections: int = 1) -> Split:
     """Cuts a text in three by fractions of its length, each cut rounded down.
 
     Args:
-      text: the text, or its ids; these are not copied.
+      text: the text, or its ids; these are not copied if there is one section.
       fractions: of train, validation and test. If they sum to less than 1, the text's end is left
         out; a fraction of 0 leaves that part empty.
+      sections: cut so many equal sections of the text each, and join what is alike, so that every
+        part is from all over the text. What is left over at its end is left out.
 
     Raises:
       UserError: not three fractions of at least 0, that of train above 0, with a sum of at most 1;
-        or the text is so short that a wanted part would have fewer than two characters.
+        or a section is so short that a wanted part would have fewer than two characters.
     """
+    if sections > 1:
+        size = len(text) // sections
+        with about(f"each of {sections} sections"):
+            each = [split(text[i * size : (i + 1) * size], fractions) for i in range(sections)]
+        return Split(*map(_joined, zip(*each, strict=True)))
     fractions = tuple(fractions)
     if len(fractions) != 3 or not all(f >= 0 for f in fractions) or not fractions[0] > 0:
         raise UserError(
@@ -267,3 +281,7 @@ def split(text: Text, fractions: Sequence[float]) -> Split:
                 "needs two: take a longer text, or a fraction of 0"
             )
     return parts
+
+
+def _joined(parts):
+    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else parts[0][:0].join(parts)

@@ -197,14 +197,15 @@ def sample_options(config: ConfigDict) -> dict[str, Any]:
 
 
 def read_text(config: ConfigDict) -> tuple[corpus.Corpus, corpus.Split]:
-    """The corpus of a config, and the ids of its parts in the corpus' own vocabulary.
+    """The corpus of a config, in the order of its parts, and the ids of these in its own vocabulary.
 
     Raises:
       UserError: it cannot be read, or not be split.
     """
     c = config.corpus
     found = corpus.load(c.name, c.path, c.unit, c.cache_dir)
-    return found, corpus.split(found.ids, c.split)
+    parts = corpus.split(found.ids, c.split, c.sections)
+    return (found if c.sections == 1 else found.with_ids(np.concatenate(parts))), parts
 
 
 def check_same_config(folder: pathlib.Path, config: ConfigDict) -> None:

@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from rnnzoo import corpus
+from rnnzoo import corpus, runs
+from rnnzoo.config import default_config
 from rnnzoo.errors import UserError
 
 
@@ -250,6 +251,27 @@ def test_the_split_of_tiny_shakespeare():
 def test_split(fractions, parts):
     assert corpus.split("0123456789", fractions) == parts
     assert corpus.split(b"0123456789", fractions) == tuple(p.encode() for p in parts)
+
+
+def test_sections_are_split_each():
+    fractions = (0.6, 0.2, 0.2)
+    text = "0123456789abcdefghijx"
+    parts = ("012345abcdef", "67gh", "89ij")
+    assert corpus.split(text, fractions, 2) == parts
+    assert corpus.split(text.encode(), fractions, 2) == tuple(p.encode() for p in parts)
+    with pytest.raises(UserError, match=r"each of 5 sections: split .* of 4 .* leaves 1 for valid"):
+        corpus.split(text, fractions, 5)
+
+
+def test_a_run_reads_its_parts_from_all_sections(tmp_path):
+    (tmp_path / "text.txt").write_text("0123456789abcdefghijx")
+    config = default_config()
+    config.corpus.path = str(tmp_path / "text.txt")
+    config.corpus.split, config.corpus.sections = (0.6, 0.2, 0.2), 2
+    whole, parts = runs.read_text(config)
+    assert whole.text == "012345abcdef67gh89ij"
+    assert whole.vocabulary_until(len(parts.train)).symbols == "012345abcdef"
+    assert whole.vocabulary.decode(parts.validation) == "67gh"
 
 
 def test_rounding_loses_no_character():
