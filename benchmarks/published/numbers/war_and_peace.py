@@ -2,7 +2,7 @@
 
     python -m benchmarks.published --numbers=war_and_peace
 
-The text has to be cut, see configs/war_and_peace.py, and is given by --path. One seed.
+The text has to be cut, see configs/war_and_peace.py, and is given by --path.
 """
 
 from benchmarks.published.number import Expected, OfText
@@ -16,5 +16,4 @@ def get_config():
         config="war_and_peace",
         expected=Expected("about", 1.449, 0.03),
         part="test",
-        seeds=1,
     )

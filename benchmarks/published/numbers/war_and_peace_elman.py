@@ -2,7 +2,7 @@
 
     python -m benchmarks.published --numbers=war_and_peace_elman
 
-As many parameters as the LSTM of `war_and_peace`; the same text, and one seed.
+As many parameters as the LSTM of `war_and_peace`; the same text.
 """
 
 from benchmarks.published.number import Expected, OfText
@@ -17,5 +17,4 @@ def get_config():
         keys={"cell.name": "elman", "cell.hidden_size": 141},
         expected=Expected("about", 1.446, 0.03),
         part="test",
-        seeds=1,
     )
