@@ -16,4 +16,5 @@ def get_config():
         config="war_and_peace",
         expected=Expected("about", 1.449, 0.03),
         part="test",
+        seeds=1,
     )
