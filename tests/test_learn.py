@@ -29,7 +29,8 @@ def test_an_update_is_one_on_the_tasks_own_batch(name):
     apply = jax.jit(found.model.apply)
     for seed in range(2):
         initial = found.model.init(epoch_key(np.uint32(seed), 0))
-        assert jax.tree.all(jax.tree.map(np.array_equal, params[seed], initial))
+        # Up to the rounding of draws that were compiled alone, or with all else.
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-12), params[seed], initial)
         for epoch in (1, 20):
             key = jax.random.split(epoch_key(np.uint32(seed), np.uint32(epoch)))[1]
             key = jax.random.fold_in(jax.random.fold_in(key, 0), 0)  # of the piece, and the device
