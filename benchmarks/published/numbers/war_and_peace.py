@@ -16,5 +16,4 @@ def get_config():
         config="war_and_peace",
         expected=Expected("about", 1.449, 0.03),
         part="test",
-        seeds=1,
     )
