@@ -12,8 +12,8 @@ The paper's other cells have as many parameters as its LSTMs of 64, 128, 256 and
 --config.cell.options.reset=before with 77, 151, 300 and 596. Otherwise than there, the gradient's norm
 is clipped instead of each of its numbers, and there is no dropout.
 
-Loss of the LSTM of 64 units after the 50 epochs, three seeds: 1.462, 1.453 and 1.461 nats on the test text
-(the paper's, from memory: 1.449). docs/published.md has the other cells, and what the split and the
+Loss of the LSTM of 64 units on the test text after the 50 epochs, three seeds: 1.462, 1.453 and 1.461
+nats (the paper's, from memory: 1.449). docs/published.md has the other cells, and what the split and the
 initial weights are worth.
 """
 
