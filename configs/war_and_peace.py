@@ -28,9 +28,7 @@ def get_config():
     config.corpus.path = "war_and_peace.txt"
     config.corpus.unit = "bytes"  # a line end is two, as in the paper's 3,258,246 characters
     config.corpus.split = (0.8, 0.1, 0.1)
-    config.corpus.sections = (
-        100  # of each row's stream: the paper's code cuts the rows, not the text
-    )
+    config.corpus.sections = 100  # the paper's code splits the stream of each row
     config.corpus.unknown = True  # two bytes, = and /, are in the validation text alone
 
     config.cell.name = "lstm"

@@ -6,7 +6,6 @@ r"""A diagonal state-space model that is the same at all times, as a convolution
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -102,5 +101,5 @@ def _times(x: Sequence[jax.Array], y: Sequence[jax.Array]) -> Parts:
     return x[0] * y[0] - x[1] * y[1], x[0] * y[1] + x[1] * y[0]
 
 
-def _dot(axes: str, x: jax.Array, y: Any) -> jax.Array:
+def _dot(axes: str, x: jax.Array, y: jax.typing.ArrayLike) -> jax.Array:
     return jnp.einsum(axes, x, y, precision=jax.lax.Precision.HIGHEST)  # these are states
