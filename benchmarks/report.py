@@ -156,6 +156,12 @@ def cpu_model() -> str:
         return platform.processor() or platform.machine()
 
 
+def device() -> str:
+    """What computes: the processor, or the GPU or TPU."""
+    found = jax.devices()[0]
+    return cpu_model() if found.platform == "cpu" else found.device_kind
+
+
 def commit() -> str | None:
     """The checkout's commit, with '-dirty' if tracked files differ from it, results and pages apart."""
     others = ("--", ":/", ":(top,exclude)benchmarks/results", ":(top,exclude)docs")

@@ -16,7 +16,9 @@ def test_the_training_step_is_as_measured(path):
     assert text == documents.with_training_step(text)
 
 
-@pytest.mark.parametrize("name", ["shakespeare", "shakespeare_hour", "war_and_peace"])
+@pytest.mark.parametrize(
+    "name", ["shakespeare", "shakespeare_hour", "shakespeare_gpu", "war_and_peace"]
+)
 def test_the_readme_s_losses_are_as_measured(name):
     config = number.load(name)
     (model,) = config.models

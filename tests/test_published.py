@@ -1,5 +1,6 @@
 """Published numbers: their files, what a row is, and the document."""
 
+import dataclasses
 import json
 import math
 
@@ -55,7 +56,7 @@ def test_a_task_is_measured_once_in_a_setting(measure, monkeypatch):
     assert len(row["results"]) == 2 and [len(c) for c in row["curves"]] == 2 * [learn.POINTS]
     assert row["curves"][0] != row["curves"][1]
     assert all(-1 <= x < 0.9 for x in row["results"])  # nothing is learned at a rate of 0
-    assert row["cpu"] and "commit" in row
+    assert row["device"] and "commit" in row
     assert "Tiny" in out and " no " in out
     monkeypatch.setattr(work, "of_task", None)
     assert measure(config)[1]["rows"] == result["rows"]
@@ -112,6 +113,11 @@ def test_a_text_is_trained_from_each_seed(measure, tmp_path, compiled_once):
     ]
     assert row["results"][1] == pytest.approx(min(logged), rel=1e-6)
     assert str(tmp_path) not in json.dumps(row)
+    at_once = dataclasses.replace(config, keys=keys | {"seeds": 2})
+    (other,) = measure(at_once, path=tmp_path / "text.txt", runs=tmp_path / "more")[1]["rows"]
+    assert [run.name for run in (tmp_path / "more").iterdir()] == ["tiny-0"]
+    # The last epochs, which here are the best.
+    assert other["results"] == pytest.approx(row["results"], rel=1e-3)
     with pytest.raises(UserError, match=r"--path=.* is for one number of a text"):
         measure(of_task(), **given)
 
@@ -153,6 +159,8 @@ def test_mistakes_of_names(run_benchmark):
         OfText(**text, config="quickstar").check()
     with pytest.raises(UserError, match="has no key 'epoch'"):
         OfText(**text, config="quickstart", keys={"train.epoch": 1}).check()
+    with pytest.raises(UserError, match=r"config\.seeds 2: give 1 or, on the validation text, 3"):
+        OfText(**text, config="quickstart", keys={"seeds": 2}).check()
 
 
 def test_expectations():

@@ -54,8 +54,7 @@ def main() -> None:
                 report.keep("published", {}, found, path)
                 jax.clear_caches()  # of this model: none is needed again
             lines.append(rows.line(row, config, model))
-        columns = ["model", "expected", "measured", "seeds", "met", "parameters", "minutes"]
-        report.show(f"{name}: {config.title}, {config.measured}", columns, lines, path)
+        report.show(f"{name}: {config.title}, {config.measured}", rows.Line._fields, lines, path)
 
 
 def measured(name: str, config: number.Number, model: number.Model) -> rows.Row:
@@ -70,7 +69,7 @@ def measured(name: str, config: number.Number, model: number.Model) -> rows.Row:
         "setting": config.setting(model),
         **found,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "cpu": report.cpu_model(),
+        "device": report.device(),
     }
 
 

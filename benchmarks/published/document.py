@@ -14,12 +14,11 @@ BEGIN = "<!-- numbers: made by python -m benchmarks.documents -->\n"
 def text() -> str:
     """The table of the committed results, as Markdown."""
     result = json.loads(rows.PATH.read_text("utf-8"))
-    machine = result["machine"]
     lines = [
         BEGIN,
-        f"{machine['cpu']}, one core that other work shared, {result['date'][:10]}: the mean of the "
-        "seeds and their standard deviation, then each seed; the minutes are of all seeds together, "
-        "with compilation.\n",
+        f"The last on {result['date'][:10]}: the mean of the seeds and their standard deviation, then "
+        "each seed; the minutes are of all seeds together, with compilation, on one core of a CPU that "
+        "other work shared, or on a GPU.\n",
     ]
     for name in number.names():
         lines += _section(name, number.load(name), result["rows"])
@@ -36,11 +35,8 @@ def _section(name: str, config: number.Number, found: list[rows.Row]) -> list[st
         f"`python -m benchmarks.published --numbers={name}`: {config.measured.replace('_', ' ')}, "
         f"{config.seeds} seed{'s' * (config.seeds > 1)}. {citation(paper)}: *{paper['title']}*.\n",
     ]
-    columns = ["model", "parameters", "expected", "measured", "seeds", "met", "minutes"]
-    cells = (
-        [f"`{r.model}`", r.parameters, r.expected, r.measured, r.seeds, r.met, r.minutes]
-        for r in lines
-    )
+    columns = ["model", "parameters", "expected", "measured", "seeds", "met", "minutes", "device"]
+    cells = ([f"`{r.model}`", r.parameters, *r[2:]] for r in lines)
     table = markdown.table(columns, cells)
     note = [f"Not measured yet: {', '.join(missing)}.", ""] if missing else []
     return [*head, *([table, ""] if lines else []), *note]

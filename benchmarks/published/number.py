@@ -182,7 +182,7 @@ class OfText:
       expected: nats per character.
       part: of the text, 'validation' or 'test', all of which is read.
       keys: settings of the config that are changed, by key, such as {'cell.name': 'gru'}.
-      seeds: how many, one training after the other.
+      seeds: how many, one training after the other; or all at once, if config.seeds says as many.
     """
 
     title: str
@@ -217,8 +217,12 @@ class OfText:
         return {"config": self.made().to_dict(), "part": self.part, "seeds": self.seeds}
 
     def check(self) -> None:
-        """Raises UserError for what would fail after hours: a config or a key."""
-        self.made()
+        """Raises UserError for what would fail after hours: a config or a key, or its seeds."""
+        at_once = self.made().seeds
+        if at_once not in (1, self.seeds) or (at_once > 1 and self.part != "validation"):
+            raise UserError(
+                f"config.seeds {at_once}: give 1 or, on the validation text, {self.seeds}"
+            )
 
 
 Number = OfTask | OfText

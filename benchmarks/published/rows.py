@@ -26,21 +26,23 @@ class Line(NamedTuple):
 
     Attributes:
       model: its label.
+      parameters: how many.
       expected: such as '≥ 0.99'.
       measured: mean ± standard deviation over the seeds.
       seeds: each of them.
       met: 'yes' or 'no'.
-      parameters: how many.
       minutes: of all seeds together, with compilation.
+      device: that they took.
     """
 
     model: str
+    parameters: str
     expected: str
     measured: str
     seeds: str
     met: str
-    parameters: str
     minutes: str
+    device: str
 
 
 def line(row: Row, number: Number, model: Model) -> Line:
@@ -50,10 +52,11 @@ def line(row: Row, number: Number, model: Model) -> Line:
     spread = statistics.stdev(results) if len(results) > 1 else 0.0
     return Line(
         model.label,
+        f"{row['parameters']:,}",
         str(model.expected),
         f"{mean:.{decimals}f} ± {spread:.{decimals}f}",
         ", ".join(f"{x:.{decimals}f}" for x in results),
         "yes" if model.expected.met(mean) else "no",
-        f"{row['parameters']:,}",
         f"{row['seconds'] / 60:.1f}",
+        row["device"].replace("(R)", "").removesuffix(" Processor"),
     )

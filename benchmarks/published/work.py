@@ -10,6 +10,7 @@ import jax
 
 from benchmarks.published.number import Model, OfTask, OfText
 from rnnzoo import runs, session
+from rnnzoo.metrics import read_metrics
 from rnnzoo.model import count_parameters
 from rnnzoo.tasks import capacity, learn
 
@@ -65,6 +66,9 @@ def _accuracy(model, params, task: capacity.Capacity, length: int) -> float:
 def of_text(number: OfText, name: str, folder: pathlib.Path, path: str = "") -> dict[str, Any]:
     """What a text's number gives; a training that was stopped goes on where it was.
 
+    If its config has the seeds train as one program, as suits a GPU, each seed's result is that of
+    the last epoch: of that program only the best seed's parameters are kept.
+
     Args:
       number: the number.
       name: its name.
@@ -75,11 +79,15 @@ def of_text(number: OfText, name: str, folder: pathlib.Path, path: str = "") -> 
       UserError: the text cannot be had.
     """
     begun, results = time.perf_counter(), []
-    for seed in range(number.seeds):
+    at_once = number.made().seeds
+    for seed in range(0, number.seeds, at_once):
         config = number.made()
         config.train.seed, config.corpus.path = seed, path or config.corpus.path
         run = runs.open_run(session.train(config, folder / f"{name}-{seed}"))
-        results.append(runs.evaluate(run, number.part)[number.part])
+        if at_once > 1:
+            results += read_metrics(run.folder)[-1]["validation_losses"]
+        else:
+            results.append(runs.evaluate(run, number.part)[number.part])
     return {
         "parameters": count_parameters(run.params),
         "results": results,

@@ -17,5 +17,4 @@ def get_config():
         keys={"cell.name": "elman", "cell.hidden_size": 141},
         expected=Expected("about", 1.446, 0.03),
         part="test",
-        seeds=1,
     )
