@@ -31,9 +31,9 @@ def test_rows_are_measured_once(run_benchmark, tmp_path, monkeypatch):
     monkeypatch.setattr(learn, "MEASURED", 8)
     (tmp_path / "tiny.py").write_text(CONFIG)
 
-    def run():
+    def run(**more):
         tiny = {"config": tmp_path / "tiny.py", "page": tmp_path / "board.html"}
-        return run_benchmark(leaderboard, cells="elman", tasks="parity,text", **tiny)
+        return run_benchmark(leaderboard, cells="elman", tasks="parity,text", **tiny, **more)
 
     _, result = run()
     rows = result["rows"]
@@ -60,6 +60,13 @@ def test_rows_are_measured_once(run_benchmark, tmp_path, monkeypatch):
     monkeypatch.setattr(work, "measure", again)
     out, _ = run()
     assert "Score: 0 is chance" in out
+    _, timed = run(speed="True")
+    for old, new in zip(rows, timed["rows"], strict=True):
+        assert new["steps_per_second"] != old["steps_per_second"] > 0
+        assert new | {"steps_per_second": 0, "timed_on": 0} == old | {
+            "steps_per_second": 0,
+            "timed_on": 0,
+        }
     (tmp_path / "tiny.py").write_text(CONFIG.replace("= 20,", "= 40,"))
     with pytest.raises(UserError, match="was made with updates=20, not 40"):
         run()

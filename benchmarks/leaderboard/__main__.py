@@ -25,8 +25,13 @@ CONFIG = flags.DEFINE_string(
 )
 TASKS = flags.DEFINE_list("tasks", ["all"], "Names of tasks, without their options; or 'all'.")
 PAGE = flags.DEFINE_string("page", None, "An HTML page to write, with the board and its figures.")
+SPEED = flags.DEFINE_bool(
+    "speed", False, "Only time the cells again that are there, on a machine that is quiet."
+)
 FIGURES = flags.DEFINE_string("figures", None, "A folder for the figures as PNG and SVG.")
-USED = (settings.CELLS, settings.CELL_MODULES, BUDGET, CONFIG, TASKS, PAGE, FIGURES, jobs.JOBS)
+USED = (
+    settings.CELLS, settings.CELL_MODULES, BUDGET, CONFIG, TASKS, SPEED, PAGE, FIGURES, jobs.JOBS,
+)  # fmt: skip
 # Of each kind, the best known and the fastest.
 CELLS = (
     "elman", "lstm", "gru", "slstm", "mgu", "indrnn", "mingru", "lru", "mamba", "gla", "mlstm",
@@ -62,18 +67,20 @@ def main() -> None:
     asked = {k: v for k, v in config.to_dict().items() if k != "corpora"}
     asked["learning_rates"] = list(asked["learning_rates"])
     rows = report.kept(path, asked)
-    done = {(row["cell"], row["task"]) for row in rows}
-    modules = settings.CELL_MODULES.value
-    missing = [
-        (cell, index, config, wanted, modules)
+    done = {(row["cell"], row["task"]): row for row in rows}
+    measure, most = (work.speed, 1) if SPEED.value else (work.measure, jobs.JOBS.value)
+    todo = [
+        (work.Job(cell, index, config, wanted, settings.CELL_MODULES.value),)
         for index, one in enumerate(work.works(config, wanted))
         for cell in cells
-        if (cell, one.name) not in done
+        if ((cell, one.name) in done) == SPEED.value
     ]
-    for row in jobs.side_by_side(work.measure, missing, jobs.JOBS.value):
-        now = time.strftime("%H:%M:%S")
-        print(f"{now} {row['cell']} on {row['task']}: {row['seconds']:.0f} s", file=sys.stderr)
-        rows.append(row)
+    begun = time.monotonic()
+    for row in jobs.side_by_side(measure, todo, most):
+        place = row["cell"], row["task"]
+        print(f"{time.monotonic() - begun:5.0f} s: {' on '.join(place)}", file=sys.stderr)
+        done[place] = done.get(place, {}) | row
+        rows = [*done.values()]
         report.keep("leaderboard", asked, rows, path)
     show(rows, path)
     if PAGE.value or FIGURES.value:

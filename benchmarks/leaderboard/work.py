@@ -2,6 +2,7 @@
 
 import functools
 import math
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -117,32 +118,70 @@ def works(config: ConfigDict, wanted: Sequence[tuple[str, dict]]) -> list[Work]:
     return [of_task(name, options, E) for name, options in wanted] + texts
 
 
-def measure(
-    cell: str,
-    index: int,
-    config: ConfigDict,
-    wanted: Sequence[tuple[str, dict]],
-    modules: Sequence[str] = (),
-) -> dict[str, Any]:
-    """A cell's row: of each seed at the best learning rate, results and scores by length.
+class Job(NamedTuple):
+    """What a row is measured from.
 
-    Args:
+    Attributes:
       cell: a registered name.
       index: of the work, among `works(config, wanted)`.
       config: see `benchmarks.leaderboard.budget`.
       wanted: the tasks.
       modules: that register cells.
+    """
+
+    cell: str
+    index: int
+    config: ConfigDict
+    wanted: Sequence[tuple[str, dict]]
+    modules: Sequence[str] = ()
+
+    def begin(self) -> tuple[Work, int, learn.Learner]:
+        """The work, the cell's hidden size for it, and what trains it.
+
+        Raises:
+          UserError: the cell cannot be made so small, or does not fit.
+        """
+        for module in self.modules:
+            registry.load_module(module)
+        config, work = self.config, works(self.config, self.wanted)[self.index]
+        make_model = functools.partial(work.make_model, self.cell)
+        hidden_size = learn.matched_size(make_model, config.parameters)
+        source = work.make_source(config.batch_size, config.updates // learn.POINTS)
+        return work, hidden_size, learn.Learner(make_model(hidden_size), source, config.seeds)
+
+
+def speed(job: Job) -> dict[str, Any]:
+    """The speed of a row, of three epochs of its training.
 
     Raises:
-      UserError: the cell cannot be made so small, or does not fit.
+      UserError: see `Job.begin`.
     """
-    for module in modules:
-        registry.load_module(module)
-    work = works(config, wanted)[index]
-    hidden_size = learn.matched_size(functools.partial(work.make_model, cell), config.parameters)
-    model = work.make_model(cell, hidden_size)
-    source = work.make_source(config.batch_size, config.updates // learn.POINTS)
-    learner = learn.Learner(model, source, config.seeds)
+    work, _, learner = job.begin()
+    trainer, seconds = learner.trainer, []
+    state = trainer.start()
+    for epoch in range(1, 4):
+        begun = time.perf_counter()
+        state, _ = trainer.epoch(state, epoch)
+        seconds.append(time.perf_counter() - begun)
+    source = learner.source
+    steps = learner.seeds * source.pieces * source.batch_size * source.reading.truncation
+    return {
+        "cell": job.cell,
+        "task": work.name,
+        "steps_per_second": steps / statistics.median(seconds),
+        "timed_on": report.cpu_model(),
+    }
+
+
+def measure(job: Job) -> dict[str, Any]:
+    """A cell's row: of each seed at the best learning rate, results and scores by length.
+
+    Raises:
+      UserError: see `Job.begin`.
+    """
+    config = job.config
+    work, hidden_size, learner = job.begin()
+    model, source = learner.model, learner.source
     begun = time.perf_counter()
     trained = []
     for rate in config.learning_rates:
@@ -156,7 +195,7 @@ def measure(
     results = [work.measure(model, p) for p in params]
     steps = config.seeds * config.updates * config.batch_size * source.reading.truncation
     return {
-        "cell": cell,
+        "cell": job.cell,
         "task": work.name,
         "hidden_size": hidden_size,
         "parameters": learn.parameters(model),
