@@ -25,12 +25,12 @@ CONFIG = flags.DEFINE_string(
 )
 TASKS = flags.DEFINE_list("tasks", ["all"], "Names of tasks, without their options; or 'all'.")
 PAGE = flags.DEFINE_string("page", None, "An HTML page to write, with the board and its figures.")
+FIGURES = flags.DEFINE_string("figures", None, "A folder for the figures as PNG and SVG.")
 SPEED = flags.DEFINE_bool(
     "speed", False, "Only time the cells again that are there, on a machine that is quiet."
 )
-FIGURES = flags.DEFINE_string("figures", None, "A folder for the figures as PNG and SVG.")
 USED = (
-    settings.CELLS, settings.CELL_MODULES, BUDGET, CONFIG, TASKS, SPEED, PAGE, FIGURES, jobs.JOBS,
+    settings.CELLS, settings.CELL_MODULES, BUDGET, CONFIG, TASKS, PAGE, FIGURES, SPEED, jobs.JOBS,
 )  # fmt: skip
 # Of each kind, the best known and the fastest.
 CELLS = (
