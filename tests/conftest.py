@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import tempfile
 
 # Most of the tests' time is that of the compiler; a level that is given comes last, and so counts.
@@ -18,6 +19,10 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if "RNNZOO_CACHE" not in os.environ:  # shared with the workers and programs that tests start
     os.environ["RNNZOO_CACHE"] = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, os.environ["RNNZOO_CACHE"], ignore_errors=True)
+
+# A script that starts the tests in the background lets them, and what they start, ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import jax
 import pytest
