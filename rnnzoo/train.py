@@ -47,7 +47,7 @@ from rnnzoo.update import (
 )
 
 CHARACTERS_PER_CALL = 16_384  # of one compiled call: so long an interruption waits
-AS_FAST = 16  # times as many on a GPU or TPU, which is idle from one call to the next
+ACCELERATOR_FACTOR = 16  # times as many on a GPU or TPU, which is idle between two calls
 
 
 class Source(NamedTuple):
@@ -285,7 +285,7 @@ class Trainer:
         # Processes take time to agree at the end of each call: with more, there are fewer ends.
         characters = CHARACTERS_PER_CALL * distributed.processes()
         if self.mesh.devices.flat[0].platform != "cpu":
-            characters *= AS_FAST
+            characters *= ACCELERATOR_FACTOR
         return max(1, characters // per_piece)
 
     def _begin(self, state, number):

@@ -116,7 +116,6 @@ def test_a_text_is_trained_from_each_seed(measure, tmp_path, compiled_once):
     at_once = dataclasses.replace(config, keys=keys | {"seeds": 2})
     (other,) = measure(at_once, path=tmp_path / "text.txt", runs=tmp_path / "more")[1]["rows"]
     assert [run.name for run in (tmp_path / "more").iterdir()] == ["tiny-0"]
-    # The last epochs, which here are the best.
     assert other["results"] == pytest.approx(row["results"], rel=1e-3)
     with pytest.raises(UserError, match=r"--path=.* is for one number of a text"):
         measure(of_task(), **given)

@@ -150,6 +150,12 @@ class Job(NamedTuple):
         return work, hidden_size, learn.Learner(make_model(hidden_size), source, config.seeds)
 
 
+def _steps(learner: learn.Learner) -> int:
+    """The time steps of an epoch, of all seeds and rows."""
+    source = learner.source
+    return learner.seeds * source.pieces * source.batch_size * source.reading.truncation
+
+
 def speed(job: Job) -> dict[str, Any]:
     """The speed of a row, of three epochs of its training.
 
@@ -163,12 +169,10 @@ def speed(job: Job) -> dict[str, Any]:
         begun = time.perf_counter()
         state, _ = trainer.epoch(state, epoch)
         seconds.append(time.perf_counter() - begun)
-    source = learner.source
-    steps = learner.seeds * source.pieces * source.batch_size * source.reading.truncation
     return {
         "cell": job.cell,
         "task": work.name,
-        "steps_per_second": steps / statistics.median(seconds),
+        "steps_per_second": _steps(learner) / statistics.median(seconds),
         "timed_on": report.cpu_model(),
     }
 
@@ -181,7 +185,7 @@ def measure(job: Job) -> dict[str, Any]:
     """
     config = job.config
     work, hidden_size, learner = job.begin()
-    model, source = learner.model, learner.source
+    model = learner.model
     begun = time.perf_counter()
     trained = []
     for rate in config.learning_rates:
@@ -193,7 +197,6 @@ def measure(job: Job) -> dict[str, Any]:
         trained.append((mean, rate, params, curve, seconds))
     _, rate, params, curve, seconds = min(trained, key=lambda found: found[0])
     results = [work.measure(model, p) for p in params]
-    steps = config.seeds * config.updates * config.batch_size * source.reading.truncation
     return {
         "cell": job.cell,
         "task": work.name,
@@ -204,7 +207,7 @@ def measure(job: Job) -> dict[str, Any]:
         "results": [{str(n): r for n, r in result.items()} for result in results],
         "scores": [{str(n): work.score(r, n) for n, r in result.items()} for result in results],
         "curve": [[round(x, 5) for x in point] for point in curve],
-        "steps_per_second": steps / seconds,
+        "steps_per_second": learn.POINTS * _steps(learner) / seconds,
         "seconds": time.perf_counter() - begun,
         "versions": {"jax": jax.__version__},
         "cpu": report.cpu_model(),

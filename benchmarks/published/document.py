@@ -35,9 +35,8 @@ def _section(name: str, config: number.Number, found: list[rows.Row]) -> list[st
         f"`python -m benchmarks.published --numbers={name}`: {config.measured.replace('_', ' ')}, "
         f"{config.seeds} seed{'s' * (config.seeds > 1)}. {citation(paper)}: *{paper['title']}*.\n",
     ]
-    columns = ["model", "parameters", "expected", "measured", "seeds", "met", "minutes", "device"]
-    cells = ([f"`{r.model}`", r.parameters, *r[2:]] for r in lines)
-    table = markdown.table(columns, cells)
+    cells = (line._replace(model=f"`{line.model}`") for line in lines)
+    table = markdown.table(rows.Line._fields, cells)
     note = [f"Not measured yet: {', '.join(missing)}.", ""] if missing else []
     return [*head, *([table, ""] if lines else []), *note]
 

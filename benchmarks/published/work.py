@@ -66,8 +66,8 @@ def _accuracy(model, params, task: capacity.Capacity, length: int) -> float:
 def of_text(number: OfText, name: str, folder: pathlib.Path, path: str = "") -> dict[str, Any]:
     """What a text's number gives; a training that was stopped goes on where it was.
 
-    If its config has the seeds train as one program, as suits a GPU, each seed's result is that of
-    the last epoch: of that program only the best seed's parameters are kept.
+    If its config has the seeds train as one program, as suits a GPU, the results are those of its
+    log: of that program only the best seed's parameters are kept.
 
     Args:
       number: the number.
@@ -85,7 +85,8 @@ def of_text(number: OfText, name: str, folder: pathlib.Path, path: str = "") -> 
         config.train.seed, config.corpus.path = seed, path or config.corpus.path
         run = runs.open_run(session.train(config, folder / f"{name}-{seed}"))
         if at_once > 1:
-            results += read_metrics(run.folder)[-1]["validation_losses"]
+            logged = [row.get("validation_losses") for row in read_metrics(run.folder)]
+            results += map(min, zip(*filter(None, logged), strict=True))
         else:
             results.append(runs.evaluate(run, number.part)[number.part])
     return {
