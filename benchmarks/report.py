@@ -162,6 +162,11 @@ def device() -> str:
     return cpu_model() if found.platform == "cpu" else found.device_kind
 
 
+def brief(device: str) -> str:
+    """A device's name for a table: 'Intel Xeon' for 'Intel(R) Xeon(R) Processor'."""
+    return device.replace("(R)", "").removesuffix(" Processor")
+
+
 def commit() -> str | None:
     """The checkout's commit, with '-dirty' if tracked files differ from it, results and pages apart."""
     others = ("--", ":/", ":(top,exclude)benchmarks/results", ":(top,exclude)docs")

@@ -3,7 +3,9 @@
 import json
 import pathlib
 from collections import Counter
+from collections.abc import Iterable
 
+from benchmarks import report
 from benchmarks.leaderboard import board, page
 from rnnzoo.report import static
 
@@ -15,13 +17,15 @@ BEGIN = "<!-- board: made by python -m benchmarks.documents -->\n"
 def text() -> str:
     """The board of the committed small budget, as Markdown."""
     result = json.loads(board.default_path("small").read_text("utf-8"))
-    rows, machine = result["rows"], result["machine"]
+    rows = result["rows"]
+    trained = _devices(row["device"] for row in rows)
+    timed = _devices(row.get("timed_on", row["device"]) for row in rows)
     captions = {f.key: f.caption for f in page.figures(rows) if f.key in PICTURES}
     seconds = Counter()
     for row in rows:
         seconds[row["cell"]] += row["seconds"]
     lines = [
-        f"{machine['cpu']}, {machine['cores']} cores, {result['date'][:10]}, seeds 0 to "
+        f"Trained on {trained}, timed on {timed}, {result['date'][:10]}, seeds 0 to "
         f"{result['settings']['seeds'] - 1}; of every task the mean of the seeds and their standard "
         f"deviation. A cell took {min(seconds.values()) / 60:.0f} to "
         f"{max(seconds.values()) / 60:.0f} minutes for these tasks.\n",
@@ -29,6 +33,10 @@ def text() -> str:
     ]
     lines += [f"![{captions[key]}](pictures/{name})\n" for key, name in PICTURES.items()]
     return BEGIN + "\n" + "\n".join(lines)
+
+
+def _devices(names: Iterable[str]) -> str:
+    return " and ".join(dict.fromkeys(map(report.brief, names)))
 
 
 def main() -> None:

@@ -173,7 +173,7 @@ def speed(job: Job) -> dict[str, Any]:
         "cell": job.cell,
         "task": work.name,
         "steps_per_second": _steps(learner) / statistics.median(seconds),
-        "timed_on": report.cpu_model(),
+        "timed_on": report.device(),
     }
 
 
@@ -210,5 +210,5 @@ def measure(job: Job) -> dict[str, Any]:
         "steps_per_second": learn.POINTS * _steps(learner) / seconds,
         "seconds": time.perf_counter() - begun,
         "versions": {"jax": jax.__version__},
-        "cpu": report.cpu_model(),
+        "device": report.device(),
     }

@@ -58,5 +58,5 @@ def line(row: Row, number: Number, model: Model) -> Line:
         ", ".join(f"{x:.{decimals}f}" for x in results),
         "yes" if model.expected.met(mean) else "no",
         f"{row['seconds'] / 60:.1f}",
-        row["device"].replace("(R)", "").removesuffix(" Processor"),
+        report.brief(row["device"]),
     )

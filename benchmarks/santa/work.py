@@ -111,7 +111,7 @@ def measure(cell: str, seed: int, epochs: Sequence[int], name: str, modules: Seq
         "characters_per_second": statistics.median(speeds) if speeds else None,
         "compile_seconds": compiled,
         "seconds": time.perf_counter() - begun,
-        "cpu": report.cpu_model(),
+        "device": report.device(),
         "versions": {"jax": jax.__version__},
     }
 

@@ -19,6 +19,8 @@ PALETTE = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
     "#332288", "#882255", "#999933", "#AA4499", "#44AA99", "#DDAA33",
 )  # fmt: skip
+MARKERS = {".": 11, "s": 5.5, "^": 6}  # with their sizes; the next one where the colours come again
+MANY = 8  # lines: the legend of more stands beside the figure instead of in it
 STYLES = {"solid": "-", "dash": "--", "dot": ":", "faint": "-"}
 LINE = 80  # characters of the reader's lines
 SHOWN = 12  # lines
@@ -28,8 +30,16 @@ MOST_BITS = 8  # of a character, at the end of the colours
 
 def color(line: Line) -> str:
     """A line's colour; a reference is grey."""
-    number = line.run if line.color is None else line.color
+    number = _number(line)
     return "#808080" if number is None else palette(number)
+
+
+def _number(line: Line) -> int | None:
+    return line.run if line.color is None else line.color
+
+
+def _marker(line: Line) -> str:
+    return [*MARKERS][(_number(line) or 0) // len(PALETTE) % len(MARKERS)]
 
 
 def palette(number: int) -> str:
@@ -61,7 +71,8 @@ def _size(figure: Figure | Heat) -> tuple[float, float]:
     if isinstance(figure, Heat) and figure.written:
         row = 0.3 if figure.spread is None else 0.4
         return 3.5 + 0.5 * len(figure.x), 2 + row * len(figure.y)
-    return (6, 5.4) if getattr(figure, "square", False) else (7, 4.2)
+    wide, high = (6, 5.4) if getattr(figure, "square", False) else (7, 4.2)
+    return wide + 1.5 * _crowded(figure), high
 
 
 def draw(figure: Figure | Heat) -> Canvas:
@@ -82,8 +93,15 @@ def draw(figure: Figure | Heat) -> Canvas:
     if figure.square:
         axes.set_aspect("equal", "datalim")
     axes.grid(alpha=0.25)
-    axes.legend(fontsize="small", frameon=False, ncols=1 + (len(figure.lines) > 8))
+    place, where = (canvas, "outside right upper") if _crowded(figure) else (axes, "best")
+    place.legend(loc=where, fontsize="small", frameon=False)
     return canvas
+
+
+def _crowded(figure: Figure | Heat) -> bool:
+    if isinstance(figure, Heat):
+        return False
+    return sum(line.style != "faint" for line in figure.lines) > MANY
 
 
 def _add_heat(canvas: Canvas, axes: Axes, figure: Heat) -> None:
@@ -107,8 +125,11 @@ def _add_heat(canvas: Canvas, axes: Axes, figure: Heat) -> None:
 def _add(axes: Axes, line: Line) -> None:
     shade = color(line)
     if line.style == "points":
-        cloud = {"markersize": 2.5, "alpha": 0.6} if len(line.x) > FEW else {"markersize": 11}
-        axes.plot(line.x, line.y, ".", color=shade, label=line.name, **cloud)
+        marker = _marker(line)
+        size, alpha = (MARKERS[marker], 1) if len(line.x) <= FEW else (2.5, 0.6)
+        axes.plot(
+            line.x, line.y, marker, color=shade, label=line.name, markersize=size, alpha=alpha
+        )  # fmt: skip
         return
     faint = line.style == "faint"
     axes.plot(
