@@ -1,0 +1,20 @@
+"""War and Peace by two LSTMs of 64 units: 1.442 nats, Karpathy, Johnson and Li (2015).
+
+    python -m benchmarks.published --numbers=war_and_peace_2_layers
+
+The second of the paper's three depths, of its smallest size.
+"""
+
+from benchmarks.published.number import Expected, OfText
+
+
+def get_config():
+    """As configs/war_and_peace.py says."""
+    return OfText(
+        title="War and Peace, two LSTMs of 64 units",
+        source="karpathy2015visualizing",
+        config="war_and_peace",
+        keys={"cell.layers": 2},
+        expected=Expected("about", 1.442, 0.03),
+        part="test",
+    )
