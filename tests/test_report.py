@@ -14,6 +14,7 @@ from rnnzoo import report, session
 from rnnzoo.errors import UserError
 from rnnzoo.metrics import read_inside
 from rnnzoo.report import figures, html, interactive, page, static
+from rnnzoo.report.figure import Figure, Line
 from rnnzoo.report.material import gather, read_samples
 
 # Its markup would break a page that does not escape it.
@@ -127,6 +128,15 @@ def test_every_figure_is_drawn_and_written(materials, written):
         head, rows = interactive.table(figure)
         assert all(len(row) == len(head) for row in rows)
     assert static.edges([1, 2, 4]).tolist() == [0.5, 1.5, 3, 5]
+
+
+@pytest.mark.parametrize("count", [static.MANY, len(static.PALETTE) + 1])
+def test_points_can_be_told_apart(count):
+    points = [Line(str(i), i, [i + 1], [i + 1], style="points") for i in range(count)]
+    canvas = static.draw(Figure("key", "title", "caption", "x", "y", points))
+    drawn = {(line.get_color(), line.get_marker()) for line in canvas.axes[0].get_lines()}
+    assert len(drawn) == count
+    assert len(canvas.legends) == (count > static.MANY)  # beside the figure, not over its points
 
 
 def test_the_page_holds_everything(materials, written):

@@ -3,7 +3,7 @@
     python -m benchmarks.published --numbers=capacity_gated
 
 Cells with gates come to what `capacity` expects with four times its parameters, half its learning
-rate and more updates. The reset gate stands before the product, as in the paper's year.
+rate and more updates. The reset gate stands before the product, as Cho et al. (2014) have it.
 """
 
 import dataclasses

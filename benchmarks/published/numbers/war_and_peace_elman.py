@@ -5,16 +5,17 @@
 As many parameters as the LSTM of `war_and_peace`; the same text.
 """
 
-from benchmarks.published.number import Expected, OfText
+import dataclasses
+
+from benchmarks.published.number import Expected
+from benchmarks.published.numbers import war_and_peace
 
 
 def get_config():
     """As configs/war_and_peace.py says."""
-    return OfText(
+    return dataclasses.replace(
+        war_and_peace.get_config(),
         title="War and Peace, an Elman cell of 141 units",
-        source="karpathy2015visualizing",
-        config="war_and_peace",
         keys={"cell.name": "elman", "cell.hidden_size": 141},
         expected=Expected("about", 1.446, 0.03),
-        part="test",
     )
