@@ -19,7 +19,8 @@ PALETTE = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
     "#332288", "#882255", "#999933", "#AA4499", "#44AA99", "#DDAA33",
 )  # fmt: skip
-MARKERS = {".": 11, "s": 5.5, "^": 6}  # with their sizes; the next one where the colours come again
+# With their sizes; the next one where the colours come again.
+MARKERS: dict[str, float] = {".": 11, "s": 5.5, "^": 6}
 MANY = 8  # lines: the legend of more stands beside the figure instead of in it
 STYLES = {"solid": "-", "dash": "--", "dot": ":", "faint": "-"}
 LINE = 80  # characters of the reader's lines
