@@ -133,9 +133,12 @@ def test_every_figure_is_drawn_and_written(materials, written):
 @pytest.mark.parametrize("count", [static.MANY, len(static.PALETTE) + 1])
 def test_points_can_be_told_apart(count):
     points = [Line(str(i), i, [i + 1], [i + 1], style="points") for i in range(count)]
-    canvas = static.draw(Figure("key", "title", "caption", "x", "y", points))
+    figure = Figure("key", "title", "caption", "x", "y", points)
+    canvas = static.draw(figure)
     drawn = {(line.get_color(), line.get_marker()) for line in canvas.axes[0].get_lines()}
-    assert len(drawn) == count
+    traces = interactive.spec(figure)["data"]
+    shown = {(trace["marker"]["color"], trace["marker"]["symbol"]) for trace in traces}
+    assert len(drawn) == len(shown) == count
     assert len(canvas.legends) == (count > static.MANY)  # beside the figure, not over its points
 
 

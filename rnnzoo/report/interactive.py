@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from rnnzoo.report.figure import Figure, Heat, Line
-from rnnzoo.report.static import FEW, color
+from rnnzoo.report.static import FEW, color, lap
 
 DASHES = {"solid": "solid", "dash": "dash", "dot": "dot", "faint": "solid"}
+SYMBOLS = ("circle", "square", "triangle-up")  # as `MARKERS`
 ROWS = 8  # of the table that says in numbers what a figure shows
 
 
@@ -48,11 +49,11 @@ def _traces(line: Line) -> list[dict[str, Any]]:
         "type": "scatter", "name": line.name, "x": numbers(line.x), "y": numbers(line.y), "meta": meta,
         "mode": "lines" if len(line.x) > 1 else "markers",
         "line": {"color": shade, "width": 2, "dash": DASHES.get(line.style, "solid")},
-        "marker": {"color": shade},
+        "marker": {"color": shade, "symbol": SYMBOLS[lap(line) % len(SYMBOLS)]},
     }  # fmt: skip
     if line.style == "points":
         cloud = {"size": 4, "opacity": 0.6} if len(line.x) > FEW else {"size": 11}
-        trace |= {"mode": "markers", "marker": {"color": shade} | cloud}
+        trace |= {"mode": "markers", "marker": trace["marker"] | cloud}
     if line.style == "faint":
         trace |= {"opacity": 0.3, "showlegend": False, "hoverinfo": "skip"}
         trace["line"]["width"] = 1

@@ -39,8 +39,9 @@ def _number(line: Line) -> int | None:
     return line.run if line.color is None else line.color
 
 
-def _marker(line: Line) -> str:
-    return [*MARKERS][(_number(line) or 0) // len(PALETTE) % len(MARKERS)]
+def lap(line: Line) -> int:
+    """How many times all colours were given away before this line's."""
+    return (_number(line) or 0) // len(PALETTE)
 
 
 def palette(number: int) -> str:
@@ -126,7 +127,7 @@ def _add_heat(canvas: Canvas, axes: Axes, figure: Heat) -> None:
 def _add(axes: Axes, line: Line) -> None:
     shade = color(line)
     if line.style == "points":
-        marker = _marker(line)
+        marker = [*MARKERS][lap(line) % len(MARKERS)]
         size, alpha = (MARKERS[marker], 1) if len(line.x) <= FEW else (2.5, 0.6)
         axes.plot(
             line.x, line.y, marker, color=shade, label=line.name, markersize=size, alpha=alpha
