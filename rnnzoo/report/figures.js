@@ -33,9 +33,10 @@ function layoutOf(figure, spec) {
     yaxis: { ...axis, ...spec.layout.yaxis },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: css("--ink"), family: "system-ui, sans-serif", size: small ? 11 : 13 },
-    margin: { l: 56, r: 12, t: 8, b: 44 }, hovermode: "closest",
+    margin: { l: 56, r: 12, t: 30, b: 44 }, hovermode: "closest",
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--quiet"), activecolor: css("--ink") },
     hoverlabel: { namelength: -1 },
-    legend: { orientation: "h", y: -0.22, x: 0 },
+    legend: { orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom" },
     uirevision: figure.dataset.figure,
   };
   if (state.log && figure.closest("[data-log]")) layout.yaxis.type = "log";

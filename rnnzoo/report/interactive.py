@@ -16,8 +16,8 @@ ROWS = 8  # of the table that says in numbers what a figure shows
 def spec(figure: Figure | Heat) -> dict[str, Any]:
     """Traces and layout; `meta` of a trace says whose run's it is, and whether it shows raw values."""
     layout = {
-        "xaxis": {"title": {"text": figure.x_label}, "automargin": True},
-        "yaxis": {"title": {"text": figure.y_label}, "automargin": True},
+        "xaxis": {"title": {"text": figure.x_label, "standoff": 8}, "automargin": True},
+        "yaxis": {"title": {"text": figure.y_label, "standoff": 8}, "automargin": True},
     }
     if isinstance(figure, Heat):
         heat = {
