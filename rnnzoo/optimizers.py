@@ -86,7 +86,7 @@ def make(
     clip = optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()
     with blaming(f"optimizer {name!r} with the options {options}"):
         optimizer = optax.chain(clip, factory(rate, **options))
-        weights = jax.ShapeDtypeStruct((2, 2), float)
+        weights = jax.ShapeDtypeStruct((2, 2), jnp.float32)
         jax.eval_shape(lambda w: optimizer.update(w, optimizer.init(w), w), weights)
     return optimizer
 
