@@ -9,7 +9,7 @@ import pytest
 from benchmarks.gallery import bibliography
 from benchmarks.published import __main__ as published
 from benchmarks.published import document, number, work
-from benchmarks.published.number import Expected, Model, OfTask, OfText
+from benchmarks.published.number import Expected, OfTask, OfText, TaskModel, TextModel
 from rnnzoo.errors import UserError
 from rnnzoo.tasks import learn
 
@@ -22,7 +22,7 @@ def of_task(**changed):
         "source": "collins2017capacity",
         "task": "parity",
         "measured": "scaled_accuracy",
-        "models": [Model("elman", SOLVES)],
+        "models": [TaskModel("elman", SOLVES)],
         "hidden_size": 4,
         "batch_size": 2,
         "updates": 20,
@@ -60,7 +60,7 @@ def test_a_task_is_measured_once_in_a_setting(measure, monkeypatch):
     assert "Tiny" in out and " no " in out
     monkeypatch.setattr(work, "of_task", None)
     assert measure(config)[1]["rows"] == result["rows"]
-    lower = of_task(models=[Model("elman", Expected("at least", -1))])
+    lower = of_task(models=[TaskModel("elman", Expected("at least", -1))])
     assert " yes " in measure(lower)[0]  # the expectation is no part of the setting
     new = {"parameters": 1, "results": [0.5], "seconds": 0.0}
     monkeypatch.setattr(work, "of_task", lambda *arguments: new)
@@ -95,27 +95,27 @@ def test_a_text_is_trained_from_each_seed(measure, tmp_path, compiled_once):
         "train.evaluate_every": 1,
         "log.inside": False,
     }
-    config = OfText(
-        title="Tiny",
-        source="elman1990finding",
-        config="quickstart",
-        expected=Expected("at most", 9),
-        keys=keys,
-        seeds=2,
-    )
+    nine = Expected("at most", 9)
+    models = [
+        TextModel("quickstart", nine, keys),
+        TextModel("quickstart", nine, keys | {"seeds": 2}),
+    ]
+    config = OfText(title="Tiny", source="elman1990finding", models=models[:1], seeds=2)
     given = {"path": tmp_path / "text.txt", "runs": tmp_path / "runs"}
     out, result = measure(config, **given)
     (row,) = result["rows"]
     assert len(set(row["results"])) == 2 and " yes " in out
+    folder = tmp_path / "runs" / "tiny" / "elman__1_layer_of_8_units"
     logged = [
         json.loads(line)["validation_loss"]
-        for line in (tmp_path / "runs" / "tiny-1" / "metrics.jsonl").read_text().splitlines()
+        for line in (folder / "seed_1" / "metrics.jsonl").read_text().splitlines()
     ]
     assert row["results"][1] == pytest.approx(min(logged), rel=1e-6)
     assert str(tmp_path) not in json.dumps(row)
-    at_once = dataclasses.replace(config, keys=keys | {"seeds": 2})
+    at_once = dataclasses.replace(config, models=models[1:])
     (other,) = measure(at_once, path=tmp_path / "text.txt", runs=tmp_path / "more")[1]["rows"]
-    assert [run.name for run in (tmp_path / "more").iterdir()] == ["tiny-0"]
+    runs = (tmp_path / "more" / "tiny" / folder.name).iterdir()
+    assert [run.name for run in runs] == ["seed_0"]
     assert other["results"] == pytest.approx(row["results"], rel=1e-3)
     with pytest.raises(UserError, match=r"--path=.* is for one number of a text"):
         measure(of_task(), **given)
@@ -139,8 +139,8 @@ def test_every_number_is_valid(name):
         ({"measured": "los"}, "measured 'los': did you mean 'loss'"),
         ({"measured": "bits_per_parameter"}, "parity does not go with bits_per_parameter"),
         ({"updates": 30}, "30 updates are no multiple of 20"),
-        ({"models": [Model("elmann", SOLVES)]}, "no cell is named 'elmann'"),
-        ({"models": [Model("elman", SOLVES, {"head": 1})]}, "has no option 'head'"),
+        ({"models": [TaskModel("elmann", SOLVES)]}, "no cell is named 'elmann'"),
+        ({"models": [TaskModel("elman", SOLVES, {"head": 1})]}, "has no option 'head'"),
     ],
 )
 def test_mistakes_are_found_before_the_work(changed, message):
@@ -153,13 +153,14 @@ def test_mistakes_of_names(run_benchmark):
         run_benchmark(published, numbers="parety")
     with pytest.raises(UserError, match="expected 'nearly'"):
         Expected("nearly", 1)
-    text = {"title": "", "source": "", "expected": SOLVES}
-    with pytest.raises(UserError, match="no config is named 'quickstar'"):
-        OfText(**text, config="quickstar").check()
-    with pytest.raises(UserError, match="has no key 'epoch'"):
-        OfText(**text, config="quickstart", keys={"train.epoch": 1}).check()
-    with pytest.raises(UserError, match=r"config\.seeds 2: give 1 or, on the validation text, 3"):
-        OfText(**text, config="quickstart", keys={"seeds": 2}).check()
+    for changed, message in (
+        (("quickstar", SOLVES), "no config is named 'quickstar'"),
+        (("quickstart", SOLVES, {"train.epoch": 1}), "has no key 'epoch'"),
+        (("quickstart", SOLVES, {"cell.name": "elmann"}), "no cell is named 'elmann'"),
+        (("quickstart", SOLVES, {"seeds": 2}), r"config\.seeds 2: give 1 or, on the .* text, 3"),
+    ):
+        with pytest.raises(UserError, match=message):
+            OfText(title="", source="", models=[TextModel(*changed)]).check()
 
 
 def test_expectations():

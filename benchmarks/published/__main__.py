@@ -17,6 +17,7 @@ from absl import flags
 from benchmarks import report, settings
 from benchmarks.published import number, rows, work
 from rnnzoo.errors import UserError
+from rnnzoo.report.figure import file_name
 
 NUMBERS = flags.DEFINE_list("numbers", ["all"], "Names of numbers; or 'all'.")
 TEXT = flags.DEFINE_string("path", "", "A copy of the text that the one number named reads.")
@@ -62,7 +63,8 @@ def measured(name: str, config: number.Number, model: number.Model) -> rows.Row:
     if isinstance(config, number.OfTask):
         found = work.of_task(config, model)
     else:
-        found = work.of_text(config, name, pathlib.Path(RUNS.value), TEXT.value)
+        folder = pathlib.Path(RUNS.value, name, file_name(model.label))
+        found = work.of_text(config, model, folder, TEXT.value)
     return {
         "number": name,
         "model": model.label,

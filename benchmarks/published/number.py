@@ -1,7 +1,7 @@
 """What a published number is: the setting that it is measured in, and what is expected of it.
 
 A file of `benchmarks/published/numbers/` has a function `get_config()` that returns an `OfTask`, a
-generated task with several models, or an `OfText`, a config of rnnzoo's own on a text.
+generated task, or an `OfText`, each with several models.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.published import numbers
 from rnnzoo import config as configs
-from rnnzoo import registry, tasks
+from rnnzoo import registry, runs, tasks
 from rnnzoo.errors import UserError, about, did_you_mean
 from rnnzoo.tasks import learn
 from rnnzoo.untyped import ConfigDict
@@ -57,8 +57,8 @@ class Expected:
 
 
 @dataclasses.dataclass(frozen=True)
-class Model:
-    """A cell, and what is expected of it.
+class TaskModel:
+    """A cell on a task, and what is expected of it.
 
     Attributes:
       cell: a registered name.
@@ -77,9 +77,47 @@ class Model:
     @property
     def label(self) -> str:
         """Such as 'deltanet(allow_negative_eigenvalues=True)', or 'mingru, 3 layers'."""
-        options = ", ".join(f"{key}={value}" for key, value in self.options.items())
-        layers = f", {self.layers} layer{'s' * (self.layers > 1)}" if self.layers else ""
-        return self.cell + (f"({options})" if options else "") + layers
+        name = _called(self.cell, self.options)
+        return name + (f", {_layers(self.layers)}" if self.layers else "")
+
+
+@dataclasses.dataclass(frozen=True)
+class TextModel:
+    """A config of rnnzoo's own, on its text, and what is expected of it.
+
+    Attributes:
+      config: a name of `rnnzoo.config.named()`.
+      expected: nats per character.
+      keys: settings of the config that are changed, by key, such as {'cell.name': 'gru'}.
+    """
+
+    config: str
+    expected: Expected
+    keys: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def made(self) -> ConfigDict:
+        """The config.
+
+        Raises:
+          UserError: no such config or key.
+        """
+        return configs.complete(dict(configs.flatten(configs.load(self.config))) | dict(self.keys))
+
+    @property
+    def label(self) -> str:
+        """Such as 'lstm, 2 layers of 45 units'."""
+        cell = self.made().cell
+        name = _called(cell.name, cell.options.to_dict())
+        return f"{name}, {_layers(cell.layers)} of {cell.hidden_size} units"
+
+
+def _called(cell: str, options: Mapping[str, Any]) -> str:
+    listed = ", ".join(f"{key}={value}" for key, value in options.items())
+    return cell + (f"({listed})" if listed else "")
+
+
+def _layers(count: int) -> str:
+    return f"{count} layer{'s' * (count > 1)}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -109,7 +147,7 @@ class OfTask:
     task: str
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     measured: str
-    models: Sequence[Model]
+    models: Sequence[TaskModel]
     hidden_size: int
     layers: int = 1
     embedding_size: int = 0
@@ -133,7 +171,7 @@ class OfTask:
         longest = (self.train_lengths or self.made().train_lengths)[1]
         return self.test_lengths or (longest, longest)
 
-    def learner(self, model: Model) -> learn.Learner:
+    def learner(self, model: TaskModel) -> learn.Learner:
         """What trains a model from the first seed."""
         H, layers = model.hidden_size or self.hidden_size, model.layers or self.layers
 
@@ -147,7 +185,7 @@ class OfTask:
             seeds=1,
         )
 
-    def setting(self, model: Model) -> dict[str, Any]:
+    def setting(self, model: TaskModel) -> dict[str, Any]:
         """All that decides what is measured."""
         found = dataclasses.asdict(self) | {"model": dataclasses.asdict(model)}
         for key in ("title", "source", "models"):
@@ -173,59 +211,42 @@ class OfTask:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OfText:
-    """A number on a text: the loss of a config after its training, of the best epoch by validation.
+    """A number on a text: the loss of configs after their training, of the best epoch by validation.
 
     Attributes:
       title: a line.
       source: a key of docs/references.bib.
-      config: a name of `rnnzoo.config.named()`.
-      expected: nats per character.
+      models: what is trained.
       part: of the text, 'validation' or 'test', all of which is read.
-      keys: settings of the config that are changed, by key, such as {'cell.name': 'gru'}.
       seeds: how many, one training after the other; or all at once, if config.seeds says as many.
     """
 
     title: str
     source: str
-    config: str
-    expected: Expected
+    models: Sequence[TextModel]
     part: str = "validation"
-    keys: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     seeds: int = 3
 
     measured = "loss"
 
-    def made(self) -> ConfigDict:
-        """The config.
-
-        Raises:
-          UserError: no such config or key.
-        """
-        return configs.complete(dict(configs.flatten(configs.load(self.config))) | dict(self.keys))
-
-    @property
-    def models(self) -> list[Model]:
-        """The one model."""
-        cell = self.made().cell
-        return [
-            Model(cell.name, self.expected, cell.options.to_dict(), cell.layers, cell.hidden_size)
-        ]
-
-    def setting(self, model: Model) -> dict[str, Any]:
+    def setting(self, model: TextModel) -> dict[str, Any]:
         """All that decides what is measured."""
-        del model
-        return {"config": self.made().to_dict(), "part": self.part, "seeds": self.seeds}
+        return {"config": model.made().to_dict(), "part": self.part, "seeds": self.seeds}
 
     def check(self) -> None:
-        """Raises UserError for what would fail after hours: a config or a key, or its seeds."""
-        at_once = self.made().seeds
-        if at_once not in (1, self.seeds) or (at_once > 1 and self.part != "validation"):
-            raise UserError(
-                f"config.seeds {at_once}: give 1 or, on the validation text, {self.seeds}"
-            )
+        """Raises UserError for what would fail after hours: a config, a key, a cell or its seeds."""
+        for model in self.models:
+            config = model.made()
+            runs.make_model(config, 2)  # tries out its cell
+            at_once = config.seeds
+            if at_once not in (1, self.seeds) or (at_once > 1 and self.part != "validation"):
+                raise UserError(
+                    f"config.seeds {at_once}: give 1 or, on the validation text, {self.seeds}"
+                )
 
 
 Number = OfTask | OfText
+Model = TaskModel | TextModel
 
 
 def names() -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from benchmarks.published.number import Model, OfTask, OfText
+from benchmarks.published.number import OfTask, OfText, TaskModel, TextModel
 from rnnzoo import runs, session
 from rnnzoo.metrics import read_metrics
 from rnnzoo.model import count_parameters
@@ -17,7 +17,7 @@ from rnnzoo.tasks import capacity, learn
 TESTS = 4  # measurements of a model on a task, each on fresh sequences: their mean counts
 
 
-def of_task(number: OfTask, model: Model) -> dict[str, Any]:
+def of_task(number: OfTask, model: TaskModel) -> dict[str, Any]:
     """What a model of a task's number gives.
 
     Returns:
@@ -63,27 +63,29 @@ def _accuracy(model, params, task: capacity.Capacity, length: int) -> float:
     return float(task.metrics(outputs, data)["accuracy"])
 
 
-def of_text(number: OfText, name: str, folder: pathlib.Path, path: str = "") -> dict[str, Any]:
-    """What a text's number gives; a training that was stopped goes on where it was.
+def of_text(
+    number: OfText, model: TextModel, folder: pathlib.Path, path: str = ""
+) -> dict[str, Any]:
+    """What a model of a text's number gives; a training that was stopped goes on where it was.
 
     If its config has the seeds train as one program, as suits a GPU, the results are those of its
     log: of that program only the best seed's parameters are kept.
 
     Args:
       number: the number.
-      name: its name.
-      folder: where its runs are.
+      model: one of its models.
+      folder: where the model's runs are.
       path: a copy of the text; '' to find it as the config does.
 
     Raises:
       UserError: the text cannot be had.
     """
     begun, results = time.perf_counter(), []
-    at_once = number.made().seeds
+    at_once = model.made().seeds
     for seed in range(0, number.seeds, at_once):
-        config = number.made()
+        config = model.made()
         config.train.seed, config.corpus.path = seed, path or config.corpus.path
-        run = runs.open_run(session.train(config, folder / f"{name}-{seed}"))
+        run = runs.open_run(session.train(config, folder / f"seed_{seed}"))
         if at_once > 1:
             logged = [row.get("validation_losses") for row in read_metrics(run.folder)]
             results += map(min, zip(*filter(None, logged), strict=True))

@@ -6,7 +6,7 @@ They have GRU 5.3e-5 and LSTM 0.164, with about 70,000 parameters; 1/6 is what c
 looking.
 """
 
-from benchmarks.published.number import Expected, Model, OfTask
+from benchmarks.published.number import Expected, OfTask, TaskModel
 
 
 def get_config():
@@ -16,7 +16,7 @@ def get_config():
         source="bai2018empirical",
         task="adding",
         measured="loss",
-        models=[Model("gru", Expected("at most", 5.3e-5))],
+        models=[TaskModel("gru", Expected("at most", 5.3e-5))],
         hidden_size=32,
         updates=8000,
         learning_rate=1e-2,

@@ -8,7 +8,7 @@ some twenty for an Elman cell, and the same for all; `capacity_gated` and `capac
 cells with gates want.
 """
 
-from benchmarks.published.number import Expected, Model, OfTask
+from benchmarks.published.number import Expected, OfTask, TaskModel
 
 FIVE = Expected("about", 5, 0.2)
 
@@ -22,11 +22,11 @@ def get_config():
         options={"examples": 16600, "width": 40},
         measured="bits_per_parameter",
         models=[
-            Model("elman", FIVE, hidden_size=40),
-            Model("gru", FIVE, hidden_size=19),
-            Model("lstm", FIVE, hidden_size=15),
-            Model("ugrnn", FIVE, hidden_size=25),
-            Model("mgu", FIVE, hidden_size=25),
+            TaskModel("elman", FIVE, hidden_size=40),
+            TaskModel("gru", FIVE, hidden_size=19),
+            TaskModel("lstm", FIVE, hidden_size=15),
+            TaskModel("ugrnn", FIVE, hidden_size=25),
+            TaskModel("mgu", FIVE, hidden_size=25),
         ],
         hidden_size=40,
         batch_size=512,

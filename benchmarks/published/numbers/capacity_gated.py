@@ -8,7 +8,7 @@ rate and more updates. The reset gate stands before the product, as Cho et al. (
 
 import dataclasses
 
-from benchmarks.published.number import Model
+from benchmarks.published.number import TaskModel
 from benchmarks.published.numbers import capacity
 
 
@@ -19,9 +19,9 @@ def get_config():
         title="Bits that a parameter holds in cells with gates",
         options={"examples": 56000, "width": 60},
         models=[
-            Model("gru", capacity.FIVE, {"reset": "before"}, hidden_size=40),
-            Model("ugrnn", capacity.FIVE),
-            Model("mgu", capacity.FIVE),
+            TaskModel("gru", capacity.FIVE, {"reset": "before"}, hidden_size=40),
+            TaskModel("ugrnn", capacity.FIVE),
+            TaskModel("mgu", capacity.FIVE),
         ],
         hidden_size=53,
         updates=280000,

@@ -8,7 +8,7 @@ twice its learning rate.
 
 import dataclasses
 
-from benchmarks.published.number import Model
+from benchmarks.published.number import TaskModel
 from benchmarks.published.numbers import capacity
 
 
@@ -18,7 +18,7 @@ def get_config():
         capacity.get_config(),
         title="Bits that a parameter holds in an LSTM",
         options={"examples": 95000, "width": 60},
-        models=[Model("lstm", capacity.FIVE)],
+        models=[TaskModel("lstm", capacity.FIVE)],
         hidden_size=48,
         updates=480000,
     )

@@ -6,7 +6,7 @@ With about 16,000 parameters they have LSTM 0.0204, and that is what can be had 
 10 ln 8 / 1020.
 """
 
-from benchmarks.published.number import Expected, Model, OfTask
+from benchmarks.published.number import Expected, OfTask, TaskModel
 
 
 def get_config():
@@ -16,7 +16,7 @@ def get_config():
         source="bai2018empirical",
         task="copy",
         measured="loss",
-        models=[Model("lstm", Expected("about", 0.0204, 0.05))],
+        models=[TaskModel("lstm", Expected("about", 0.0204, 0.05))],
         hidden_size=60,
         batch_size=8,
         updates=1000,

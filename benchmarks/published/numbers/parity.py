@@ -6,7 +6,7 @@ They have, in scaled accuracy, mLSTM 0.087, sLSTM 1.000, and DeltaNet 0.017 with
 1.000 with β in (0, 2). A linear cell whose eigenvalues are all positive cannot, they prove.
 """
 
-from benchmarks.published.number import Expected, Model, OfTask
+from benchmarks.published.number import Expected, OfTask, TaskModel
 
 SOLVES, CANNOT = Expected("at least", 0.99), Expected("at most", 0.2)
 
@@ -19,10 +19,10 @@ def get_config():
         task="parity",
         measured="scaled_accuracy",
         models=[
-            *(Model(cell, SOLVES) for cell in ("elman", "lstm", "gru", "slstm")),
-            *(Model(cell, CANNOT) for cell in ("mingru", "lru", "mamba", "gla", "mlstm")),
-            Model("deltanet", CANNOT),
-            Model("deltanet", SOLVES, {"allow_negative_eigenvalues": True}),
+            *(TaskModel(cell, SOLVES) for cell in ("elman", "lstm", "gru", "slstm")),
+            *(TaskModel(cell, CANNOT) for cell in ("mingru", "lru", "mamba", "gla", "mlstm")),
+            TaskModel("deltanet", CANNOT),
+            TaskModel("deltanet", SOLVES, {"allow_negative_eigenvalues": True}),
         ],
         hidden_size=64,
         embedding_size=64,

@@ -9,7 +9,7 @@ for 256 bits, and β comes near 2 the sooner.
 
 import dataclasses
 
-from benchmarks.published.number import Model
+from benchmarks.published.number import TaskModel
 from benchmarks.published.numbers import parity
 
 
@@ -19,8 +19,8 @@ def get_config():
         parity.get_config(),
         title="Parity, and the range of β",
         models=[
-            Model("deltanet", parity.SOLVES, {"allow_negative_eigenvalues": True}),
-            Model("deltanet", parity.CANNOT),
+            TaskModel("deltanet", parity.SOLVES, {"allow_negative_eigenvalues": True}),
+            TaskModel("deltanet", parity.CANNOT),
         ],
         learning_rate=1e-2,
     )

@@ -7,7 +7,7 @@ DeltaNet with β in (0, 2) turns the state by one reflection at each step; a cyc
 two, so that one layer of it cannot either, see `s3_swaps`.
 """
 
-from benchmarks.published.number import Expected, Model, OfTask
+from benchmarks.published.number import Expected, OfTask, TaskModel
 from benchmarks.published.numbers.parity import CANNOT
 
 SOLVES = Expected("at least", 0.98)
@@ -22,9 +22,9 @@ def get_config():
         options={"group": "S3"},
         measured="scaled_accuracy",
         models=[
-            *(Model(cell, SOLVES) for cell in ("elman", "lstm", "gru", "slstm")),
-            *(Model(cell, CANNOT) for cell in ("mingru", "deltanet", "mlstm", "lru", "gla")),
-            Model("mamba", CANNOT, hidden_size=32),
+            *(TaskModel(cell, SOLVES) for cell in ("elman", "lstm", "gru", "slstm")),
+            *(TaskModel(cell, CANNOT) for cell in ("mingru", "deltanet", "mlstm", "lru", "gla")),
+            TaskModel("mamba", CANNOT, hidden_size=32),
         ],
         hidden_size=64,
         embedding_size=64,

@@ -5,7 +5,7 @@
 Every move swaps two of the three things, or none: one reflection, which DeltaNet has for β near 2.
 """
 
-from benchmarks.published.number import Model, OfTask
+from benchmarks.published.number import OfTask, TaskModel
 from benchmarks.published.numbers.parity import CANNOT
 from benchmarks.published.numbers.s3 import SOLVES
 
@@ -19,8 +19,8 @@ def get_config():
         options={"group": "S3", "moved": 2},
         measured="scaled_accuracy",
         models=[
-            Model("deltanet", SOLVES, {"allow_negative_eigenvalues": True}),
-            Model("deltanet", CANNOT),
+            TaskModel("deltanet", SOLVES, {"allow_negative_eigenvalues": True}),
+            TaskModel("deltanet", CANNOT),
         ],
         hidden_size=64,
         embedding_size=64,

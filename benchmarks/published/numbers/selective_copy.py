@@ -6,7 +6,7 @@ They have 37.0, 96.8 and 99.5 % with one, two and three layers, at a length of 4
 symbols of a vocabulary of 16. Ours are 64 steps, 4 symbols, and a vocabulary of 6.
 """
 
-from benchmarks.published.number import Expected, Model, OfTask
+from benchmarks.published.number import Expected, OfTask, TaskModel
 
 
 def get_config():
@@ -17,9 +17,9 @@ def get_config():
         task="selective_copy",
         measured="accuracy",
         models=[
-            Model("mingru", Expected("at most", 0.9), layers=1),
-            Model("mingru", Expected("at least", 0.968), layers=2),
-            Model("mingru", Expected("at least", 0.995), layers=3),
+            TaskModel("mingru", Expected("at most", 0.9), layers=1),
+            TaskModel("mingru", Expected("at least", 0.968), layers=2),
+            TaskModel("mingru", Expected("at least", 0.995), layers=3),
         ],
         hidden_size=64,
         updates=2000,

@@ -5,7 +5,7 @@
 There a transformer of 0.8 million parameters reads 2,000 x 12 x 64 characters; here an LSTM does.
 """
 
-from benchmarks.published.number import Expected, OfText
+from benchmarks.published.number import Expected, OfText, TextModel
 
 
 def get_config():
@@ -13,6 +13,5 @@ def get_config():
     return OfText(
         title="Tiny Shakespeare, 1,536,000 characters read",
         source="karpathy2022nanogpt",
-        config="shakespeare",
-        expected=Expected("at most", 1.75),
+        models=[TextModel("shakespeare", Expected("at most", 1.75))],
     )

@@ -6,7 +6,7 @@ The transformer there has 10.7 million parameters and reads 81.9 million charact
 million; here two LSTMs of 1.3 million read 20 million. Half an hour for each seed on one core.
 """
 
-from benchmarks.published.number import Expected, OfText
+from benchmarks.published.number import Expected, OfText, TextModel
 
 
 def get_config():
@@ -14,6 +14,5 @@ def get_config():
     return OfText(
         title="Tiny Shakespeare, an hour of two CPU cores",
         source="karpathy2022nanogpt",
-        config="shakespeare_hour",
-        expected=Expected("at most", 1.463),
+        models=[TextModel("shakespeare_hour", Expected("at most", 1.463))],
     )
