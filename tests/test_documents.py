@@ -2,6 +2,7 @@
 
 import json
 import re
+import statistics
 
 import pytest
 
@@ -29,6 +30,16 @@ def test_the_readme_s_losses_are_as_measured(name):
     assert len(said) >= len(found["results"])
     for measured, says in zip(found["results"], said, strict=False):
         assert abs(measured - says) <= 0.005, f"{measured} is said to be {says}"
+
+
+def test_war_and_peace_is_as_near_to_the_paper_as_the_readme_says():
+    config, text = number.load("war_and_peace"), documents.SHOWN_IN[0].read_text("utf-8")
+    assert len(config.models) == 10
+    (percent,) = re.findall(r"\[ten networks\].*, all within (\d+) % of the paper", text)
+    found = json.loads(rows.PATH.read_text("utf-8"))["rows"]
+    for model in config.models:
+        mean = statistics.fmean(rows.find(found, "war_and_peace", config, model)["results"])
+        assert mean == pytest.approx(model.expected.value, rel=int(percent) / 100), model.label
 
 
 def test_a_part_of_a_document_is_filled():
