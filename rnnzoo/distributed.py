@@ -15,6 +15,7 @@ import ctypes
 import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -179,14 +180,22 @@ def _end(error: BaseException) -> None:
             raise error
     except SystemExit as e:
         code = e.code
-    except jax.errors.JaxRuntimeError as e:
-        print(f"rnnzoo: {_lost(flat(e, most=200))}", file=sys.stderr)
-        code = LOST
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as e:
+        if _is_of_xla(e):
+            print(f"rnnzoo: {_lost(flat(e, most=200))}", file=sys.stderr)
+            code = LOST
+        else:
+            traceback.print_exc()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _is_of_xla(error: BaseException) -> bool:
+    """Whether XLA made it: compiled calls raise its status, 'UNKNOWN: Gloo …', as a ValueError too."""
+    if isinstance(error, ValueError):
+        return re.match(r"[A-Z_]+: ", str(error)) is not None
+    return isinstance(error, jax.errors.JaxRuntimeError)
 
 
 def largest(number: float) -> float:

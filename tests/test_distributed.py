@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import pytest
 
 from rnnzoo import distributed
@@ -138,6 +139,24 @@ def test_a_killed_process_ends_the_other_and_one_alone_goes_on(alone, tmp_path, 
     out, _ = ended(start(tmp_path))  # now a single one
     assert "resumed from run/checkpoints/" in out
     same_losses(tmp_path, alone)
+
+
+@pytest.mark.parametrize(
+    "error, code, line",
+    [
+        (jax.errors.JaxRuntimeError("INTERNAL: x"), distributed.LOST, "rnnzoo: another of the"),
+        (ValueError("UNKNOWN: Gloo AllGather failed"), distributed.LOST, "rnnzoo: another of the"),
+        (ValueError("a mistake of ours"), 1, "Traceback"),
+        (UserError("a mistake of yours"), 2, "rnnzoo: a mistake of yours"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_the_code_says_whether_another_process_was_lost(monkeypatch, capsys, error, code, line):
+    codes = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    distributed._end(error)
+    assert codes == [code]
+    assert capsys.readouterr().err.startswith(line)
 
 
 @pytest.mark.fault
