@@ -13,7 +13,7 @@ import pooch
 
 from rnnzoo import cache
 from rnnzoo.encoding import Part, encode
-from rnnzoo.errors import UserError, about, did_you_mean, one_line
+from rnnzoo.errors import UserError, about, did_you_mean, one_line, reason
 from rnnzoo.vocabulary import Vocabulary
 
 DEFAULT = "pydoc"
@@ -182,7 +182,7 @@ def _file(path: str | os.PathLike[str]) -> bytes | pathlib.Path:
     except FileNotFoundError as e:
         raise UserError(f"there is no file {str(path.absolute())!r}: check the path") from e
     except (OSError, ValueError) as e:  # ValueError: no file can have this name
-        raise UserError(f"{str(path)!r} cannot be read: {getattr(e, 'strerror', e)}") from e
+        raise UserError(f"{str(path)!r} cannot be read: {reason(e)}") from e
     return path
 
 

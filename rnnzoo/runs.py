@@ -28,7 +28,7 @@ import numpy as np
 from rnnzoo import config as configs
 from rnnzoo import corpus, registry, sampler
 from rnnzoo.checkpoint import Saved, Series
-from rnnzoo.errors import UserError, about, blaming
+from rnnzoo.errors import UserError, about, blaming, reason
 from rnnzoo.evaluate import evaluate as evaluate_text
 from rnnzoo.host_memory import physical_memory
 from rnnzoo.log import CURVES
@@ -326,6 +326,5 @@ def new_folder(workdir: str | pathlib.Path | None, name: str, beside: bool = Fal
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except (OSError, ValueError) as e:  # ValueError: no folder can have this name
-        reason = getattr(e, "strerror", e)
-        raise UserError(f"workdir {str(folder)!r} cannot be written: {reason}") from e
+        raise UserError(f"workdir {str(folder)!r} cannot be written: {reason(e)}") from e
     return folder

@@ -157,7 +157,10 @@ def test_mistakes_of_names(run_benchmark):
         (("quickstar", SOLVES), "no config is named 'quickstar'"),
         (("quickstart", SOLVES, {"train.epoch": 1}), "has no key 'epoch'"),
         (("quickstart", SOLVES, {"cell.name": "elmann"}), "no cell is named 'elmann'"),
-        (("quickstart", SOLVES, {"seeds": 2}), r"config\.seeds 2: give 1 or, on the .* text, 3"),
+        (
+            ("quickstart", SOLVES, {"seeds": 2}),
+            r"config\.seeds 2: give 1 or, on the validation text, 3",
+        ),
     ):
         with pytest.raises(UserError, match=message):
             OfText(title="", source="", models=[TextModel(*changed)]).check()

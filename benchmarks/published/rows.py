@@ -14,9 +14,9 @@ PATH = report.FOLDER / "results" / "published.json"
 
 def find(rows: Sequence[Row], name: str, number: Number, model: Model) -> Row | None:
     """The row of a model that was measured in the setting that the number now has, if any."""
-    setting = json.loads(json.dumps(number.setting(model)))
+    wanted = (name, model.label, json.loads(json.dumps(number.setting(model))))
     for row in rows:
-        if (row["number"], row["model"], row["setting"]) == (name, model.label, setting):
+        if (row["number"], row["model"], row["setting"]) == wanted:
             return row
     return None
 

@@ -7,7 +7,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from rnnzoo.errors import UserError
+from rnnzoo.errors import UserError, reason
 from rnnzoo.report.figures import all_figures
 from rnnzoo.report.material import gather
 
@@ -69,5 +69,4 @@ def _check_writable(path: pathlib.Path) -> None:
         if not existed:
             path.unlink()
     except (OSError, ValueError) as e:
-        reason = getattr(e, "strerror", e)
-        raise UserError(f"--out={str(path)!r} cannot be written: {reason}: give another") from e
+        raise UserError(f"--out={str(path)!r} cannot be written: {reason(e)}: give another") from e

@@ -88,7 +88,7 @@ COMMANDS = [
     Row("a workdir that is a file", "--config=tiny.py --workdir=text.txt", "File exists"),
     Row("a workdir below a file", "--config=tiny.py --workdir=text.txt/a", "Not a directory"),
     Row("a workdir's name too long", f"--config=tiny.py --workdir={300 * 'a'}", "File name too long"),
-    Row("a workdir's name with a NUL", "--config=tiny.py --workdir=a\0b", "embedded null"),
+    Row("a workdir's name with a NUL", "--config=tiny.py --workdir=a\0b", "embedded null byte"),
     Row("a workdir with files of others", TRAIN, "samples.txt, which a run would overwrite",
         file("new/samples.txt", "mine")),
     Row("a workdir with another's config.json", TRAIN, "there is no config.theirs",

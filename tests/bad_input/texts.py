@@ -33,7 +33,7 @@ CORPORA = [
     path("an address", "http://localhost/a.txt", "there is no file"),
     path("a folder", ".", "'.' is a folder: name the files in it"),
     path("a name too long for a file", 300 * "a", "cannot be read: File name too long"),
-    path("a name with a NUL", "a\0b", "embedded null"),
+    path("a name with a NUL", "a\0b", "cannot be read: embedded null byte"),
     path("the home of nobody", "~nobody-of-that-name/a.txt", "there is no file"),
     path("a link to itself", "a.txt", "Too many levels of symbolic links",
          lambda: os.symlink("a.txt", "a.txt")),
